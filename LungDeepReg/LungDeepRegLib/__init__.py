@@ -1,0 +1,1 @@
+"""LungDeepReg: registration of lung images. Research software, not for clinical use."""

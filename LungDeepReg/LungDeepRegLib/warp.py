@@ -1,0 +1,46 @@
+"""The only sampler of the project."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as functional
+from torch import Tensor
+
+
+def warp(image: Tensor, grid: Tensor, *, mode: str = "bilinear") -> Tensor:
+    """Sample an image at the positions of a grid: ``W(S, G)(p) = sum_q S(q) prod_d max(0, 1 - |G(p)_d - q_d|)``.
+
+    Differentiable in image and grid. Positions beyond the outermost voxel centres take the nearest border value; where
+    that isn't wanted the caller masks by coverage.
+
+    Args:
+        image: ``(B, C, K, J, I)``.
+        grid: ``(B, K', J', I', 3)`` in grid coordinates (see :mod:`geometry`).
+        mode: ``bilinear`` (in 3D: trilinear) or ``nearest`` (labels).
+
+    Returns:
+        ``(B, C, K', J', I')``.
+
+    Raises:
+        ValueError: Shapes other than these.
+    """
+    if image.ndim != 5 or grid.ndim != 5 or grid.shape[-1] != 3 or image.shape[0] != grid.shape[0]:
+        msg = f"found image {tuple(image.shape)} and grid {tuple(grid.shape)}, expected (B,C,K,J,I) and (B,K',J',I',3)"
+        raise ValueError(msg)
+    if image.device.type == "cpu" and image.shape[0] == 1 and not image.requires_grad:
+        return _warp_in_slabs(image, grid, mode)
+    return functional.grid_sample(image, grid, mode=mode, padding_mode="border", align_corners=True)
+
+
+def _warp_in_slabs(image: Tensor, grid: Tensor, mode: str) -> Tensor:
+    """On the CPU torch samples in parallel over the batch only: offer it the slabs of one grid as a batch."""
+    slabs = max(n for n in range(1, torch.get_num_threads() * 2 + 1) if grid.shape[1] % n == 0)
+    shape = (slabs, grid.shape[1] // slabs, *grid.shape[2:])
+    sampled = functional.grid_sample(
+        image.expand(slabs, -1, -1, -1, -1),
+        grid.reshape(shape),
+        mode=mode,
+        padding_mode="border",
+        align_corners=True,
+    )
+    return sampled.transpose(0, 1).reshape(1, image.shape[1], *grid.shape[1:4])
