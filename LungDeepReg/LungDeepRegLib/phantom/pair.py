@@ -1,0 +1,183 @@
+"""A pair of images of one synthetic chest, exhaled and inhaled, and all that is known about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..displacement_field import DisplacementField
+from ..geometry import Lattice
+from ..landmarks import Landmarks
+from ..volume import Volume
+from .anatomy import sample_anatomy
+from .breathing import Breathing, sample_breathing
+from .contrast import CT_HU, MRI_SIGNAL, add_ct_noise, add_mri_noise, coil_shading, sample_texture
+from .render import LEFT, RIGHT, Chest, lung_labels, render
+from .trees import grow_trees, landmark_candidates
+from .tubes import Tubes
+
+CONTRASTS = ("ct", "mri")
+FIELD_OF_VIEW_MM = (376.0, 276.0, 300.0)
+CENTRE_RAS_MM = (0.0, -6.0, 0.0)
+LEAST_LANDMARK_RADIUS_MM = 1.1
+# Independent streams of random numbers, so that a draw more in one never changes another.
+ANATOMY, TREES, TEXTURE, BREATHING, LANDMARKS, FIXED, MOVING = range(7)
+
+
+class PhantomError(ValueError):
+    """Options that describe no chest."""
+
+
+@dataclass(frozen=True)
+class PhantomConfig:
+    """Which chest, and how it is imaged.
+
+    Attributes:
+        seed: Chooses the chest, its breathing and the noise. Nothing else does: not the lattice, not the contrast.
+        contrast: ``ct`` (HU, int16) or ``mri`` (about 0 to 1300, float32, dark lungs, coil shading).
+        motion_mm: Greatest displacement between exhale and inhale, at the domes of the diaphragm.
+        noise: Standard deviation of the noise, in HU or in units of the MRI signal.
+        landmarks: How many branchings of vessels to mark, 1 or more, half of them in each lung.
+
+    Raises:
+        PhantomError: Another contrast, a negative number, or no landmarks.
+    """
+
+    seed: int = 0
+    contrast: str = "ct"
+    motion_mm: float = 35.0
+    noise: float = 18.0
+    landmarks: int = 40
+
+    def __post_init__(self) -> None:
+        if self.contrast not in CONTRASTS:
+            msg = f"found the contrast {self.contrast!r}, expected one of {', '.join(CONTRASTS)}"
+            raise PhantomError(msg)
+        if min(self.seed, self.motion_mm, self.noise, self.landmarks - 1) < 0:
+            msg = f"found {self}, expected no negative number and at least one landmark"
+            raise PhantomError(msg)
+
+
+@dataclass(frozen=True, eq=False)
+class PhantomPair:
+    """Two images and the truth between them: ``fixed(x)`` shows the tissue that ``moving`` shows at ``phi(x)``.
+
+    Attributes:
+        fixed: The exhaled chest.
+        moving: The inhaled chest.
+        fixed_mask: Its lungs, uint8: 1 right, 2 left.
+        moving_mask: Likewise.
+        fixed_landmarks: Branchings of vessels in the fixed image.
+        moving_landmarks: The same branchings in the moving image: phi of the fixed ones.
+        phi: The map from fixed RAS mm to moving RAS mm, for points ``(N, 3)``; ``phi.jacobian`` gives its determinant.
+    """
+
+    fixed: Volume
+    moving: Volume
+    fixed_mask: Volume
+    moving_mask: Volume
+    fixed_landmarks: Landmarks
+    moving_landmarks: Landmarks
+    phi: Breathing
+
+    def displacement(self, lattice: Lattice) -> DisplacementField:
+        """phi as a field on a lattice."""
+        return self.phi.on(lattice)
+
+
+def make_pair(
+    config: PhantomConfig, fixed_lattice: Lattice | None = None, moving_lattice: Lattice | None = None
+) -> PhantomPair:
+    """An exhaled (fixed) and an inhaled (moving) image of the chest that the seed chooses.
+
+    Args:
+        config: Which chest, and how it is imaged.
+        fixed_lattice: Where the fixed image's voxels are; by default the whole chest at 2.5 mm.
+        moving_lattice: Likewise for the moving image; by default shifted by a few mm and with thicker slices.
+
+    Raises:
+        BreathingError: A motion that would fold tissue.
+    """
+    chest = sample_chest(config.seed)
+    phi = sample_breathing(_generator(config.seed, BREATHING), config.motion_mm, chest.scale)
+    fixed, fixed_mask = _image(chest, config, fixed_lattice or chest_lattice(2.5), phi)
+    moving, moving_mask = _image(chest, config, moving_lattice or chest_lattice((2.5, 2.5, 3.0), (3, 5, -6)), None)
+    fixed_points, moving_points = _landmark_points(chest, phi, config)
+    names = tuple(f"vessel branching {n + 1}" for n in range(len(fixed_points)))
+    return PhantomPair(
+        fixed,
+        moving,
+        fixed_mask,
+        moving_mask,
+        Landmarks(fixed_points, names, "phantom exhale"),
+        Landmarks(moving_points, names, "phantom inhale"),
+        phi,
+    )
+
+
+def sample_chest(seed: int) -> Chest:
+    """The chest that a seed chooses, apart from any picture of it."""
+    anatomy = sample_anatomy(_generator(seed, ANATOMY))
+    rng = _generator(seed, TREES)
+    trees = grow_trees(anatomy, rng)
+    vessels = Tubes.union([trees["arteries"].tubes(rng), trees["veins"].tubes(rng)])
+    texture = sample_texture(_generator(seed, TEXTURE))
+    return Chest(anatomy, trees, vessels, trees["airways"].tubes(rng), texture)
+
+
+def chest_lattice(
+    spacing_mm: float | tuple[float, float, float], shift_mm: tuple[float, float, float] = (0.0, 0.0, 0.0)
+) -> Lattice:
+    """A lattice along R, A and S that holds the whole chest.
+
+    Args:
+        spacing_mm: Distance between voxel centres, for all axes or along each.
+        shift_mm: How far its middle is from the chest's.
+    """
+    spacing = np.broadcast_to(np.asarray(spacing_mm, dtype=np.float64), 3)
+    count = np.round(np.array(FIELD_OF_VIEW_MM) / spacing).astype(int)
+    matrix = np.diag([*spacing, 1.0])
+    matrix[:3, 3] = np.array(CENTRE_RAS_MM) + np.array(shift_mm) - (count - 1) / 2 * spacing
+    return Lattice(tuple(count[::-1]), matrix)
+
+
+def _image(chest: Chest, config: PhantomConfig, lattice: Lattice, phi: Breathing | None) -> tuple[Volume, Volume]:
+    look = CT_HU if config.contrast == "ct" else MRI_SIGNAL
+    values, labels = render(chest, lattice, look, phi)
+    rng = _generator(config.seed, MOVING if phi is None else FIXED)
+    if config.contrast == "ct":
+        values = add_ct_noise(values, config.noise, rng)
+    else:
+        values = add_mri_noise(values * coil_shading(lattice, rng), config.noise, rng)
+    name = f"phantom {'inhale' if phi is None else 'exhale'}"
+    return Volume(values, lattice.ijk_to_ras, name), Volume(labels, lattice.ijk_to_ras, f"{name} lungs")
+
+
+def _landmark_points(chest: Chest, phi: Breathing, config: PhantomConfig) -> tuple[np.ndarray, np.ndarray]:
+    """Branchings of arteries far from one another, half in each lung: fixed and moving points, ``(N, 3)`` RAS mm."""
+    points, radius = landmark_candidates(chest.trees["arteries"], chest.anatomy)
+    points = points[radius > LEAST_LANDMARK_RADIUS_MM] * chest.scale.astype(np.float64)
+    labels = lung_labels(chest.anatomy, points.astype(np.float32))
+    rng = _generator(config.seed, LANDMARKS)
+    halves = ((RIGHT, (config.landmarks + 1) // 2), (LEFT, config.landmarks // 2))
+    chosen = np.concatenate([_far_apart(points[labels == side], count, rng) for side, count in halves])
+    fixed = phi.inverse(chosen)
+    return fixed, phi(fixed)
+
+
+def _far_apart(points: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
+    """At most ``count`` of the points, each the farthest from those taken before it."""
+    count = min(count, len(points))
+    if count == 0:
+        return points[:0]
+    taken = [int(rng.integers(len(points)))]
+    gap = np.linalg.norm(points - points[taken[0]], axis=1)
+    while len(taken) < count:
+        taken.append(int(gap.argmax()))
+        gap = np.minimum(gap, np.linalg.norm(points - points[taken[-1]], axis=1))
+    return points[taken]
+
+
+def _generator(seed: int, stream: int) -> np.random.Generator:
+    return np.random.default_rng([seed, stream])
