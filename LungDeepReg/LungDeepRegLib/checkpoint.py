@@ -94,7 +94,7 @@ def _read(path: Path) -> dict[str, Any]:
         msg = f"{path}: could not read the checkpoint: {error.strerror}"
         raise CheckpointError(msg) from error
     if not is_zip:
-        msg = f"{path}: found a file that torch did not write, expected a {FORMAT}"
+        msg = f"{path}: found a file that isn't in torch's zip format, expected a {FORMAT}"
         raise CheckpointError(msg)
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)

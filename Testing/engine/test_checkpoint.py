@@ -69,6 +69,7 @@ def test_half_precision_is_loaded_as_float32(tmp_path):
     save_checkpoint(tmp_path / "half.pt", copy.deepcopy(network()).half(), PROVENANCE)
     loaded = load_checkpoint(tmp_path / "half.pt").network
     for found, expected in zip(loaded.parameters(), network().parameters(), strict=True):
+        assert found.dtype == torch.float32
         assert torch.equal(found, expected.half().float())
 
 
@@ -106,6 +107,11 @@ def test_a_file_that_is_no_checkpoint(tmp_path, content):
 def test_a_truncated_file(path, part):
     path.write_bytes(path.read_bytes()[: int(part * path.stat().st_size)])
     refused(path, "damaged")
+
+
+def test_the_format_of_old_torch(path):
+    torch.save(torch.load(path, weights_only=True), path, _use_new_zipfile_serialization=False)
+    refused(path, "zip")
 
 
 class Payload:

@@ -86,11 +86,12 @@ def test_a_fresh_network_is_the_identity(anchor):
     assert not without.displacement().any()
 
 
-def test_the_grid_is_that_of_both_branches():
-    output = trained()(*images(batch=2))
+@pytest.mark.parametrize("anchor", ANCHORS)
+def test_the_grid_is_that_of_both_branches(anchor):
+    output = trained(dataclasses.replace(SMALL, anchor=anchor))(*images(batch=2))
     assert (output.affine - torch.eye(3, 4)).abs().max() > 0.01
     assert (output.spatial_gradients - 1).abs().max() > 0.1
-    u = integrate(output.spatial_gradients, "first")
+    u = integrate(output.spatial_gradients, anchor)
     torch.testing.assert_close(output.grid, compose_with_affine(u, output.affine))
 
 

@@ -217,6 +217,18 @@ def test_mutual_information_equals_monai(bins):
     assert ours.item() == pytest.approx(expected.item(), rel=1e-4)
 
 
+def test_mutual_information_clamps_intensities_and_their_gradient():
+    fixed, warped = noise(), noise(seed=1) * 1.4 - 0.2
+    warped.requires_grad_()
+    loss = MutualInformation().loss(fixed, warped)
+    assert loss.item() == pytest.approx(MutualInformation().loss(fixed, warped.clamp(0, 1)).item())
+    (gradient,) = torch.autograd.grad(loss, warped)
+    outside = (warped < 0) | (warped > 1)
+    assert outside.any()
+    assert not gradient[outside].any()
+    assert gradient[~outside].all()
+
+
 def test_mutual_information_counts_millions_of_equal_voxels():
     image = torch.zeros(1, 1, 128, 128, 128)
     image[..., 64:] = 1
