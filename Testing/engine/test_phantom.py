@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 import torch
+from LungDeepRegLib.displacement_field import DisplacementField
 from LungDeepRegLib.geometry import Lattice, apply
 from LungDeepRegLib.phantom import BreathingError, PhantomConfig, PhantomError, chest_lattice, make_pair
 from LungDeepRegLib.volume import Volume
 from LungDeepRegLib.warp import warp
+from scipy import ndimage
 
 COARSE = chest_lattice(5.0)
 QUIET = {"noise": 0.0, "motion_mm": 30.0}
@@ -15,6 +17,11 @@ QUIET = {"noise": 0.0, "motion_mm": 30.0}
 @pytest.fixture(scope="module")
 def ct():
     return make_pair(PhantomConfig(seed=3, **QUIET), COARSE, COARSE)
+
+
+@pytest.fixture(scope="module")
+def default():
+    return make_pair(PhantomConfig(seed=3, **QUIET))
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +49,7 @@ def rotation(degrees: tuple[float, float, float]) -> np.ndarray:
 
 
 def test_same_seed_gives_the_same_pair_and_another_seed_another():
-    lattice = chest_lattice(9.0)
+    lattice = chest_lattice(12.0)
     first, second, other = (make_pair(PhantomConfig(seed=seed), lattice, lattice) for seed in (5, 5, 6))
     np.testing.assert_array_equal(first.fixed.array, second.fixed.array)
     np.testing.assert_array_equal(first.moving.array, second.moving.array)
@@ -52,28 +59,30 @@ def test_same_seed_gives_the_same_pair_and_another_seed_another():
 
 
 def test_the_lattice_changes_nothing_but_the_voxels(ct):
-    other = make_pair(PhantomConfig(seed=3, **QUIET), chest_lattice(9.0), chest_lattice(9.0))
+    other = make_pair(PhantomConfig(seed=3, **QUIET), chest_lattice(15.0), chest_lattice(15.0))
     np.testing.assert_array_equal(ct.fixed_landmarks.points_ras, other.fixed_landmarks.points_ras)
     points = np.random.default_rng(0).uniform(-100, 100, (50, 3))
     np.testing.assert_array_equal(ct.phi(points), other.phi(points))
 
 
-def test_default_lattices_differ_and_hold_both_lungs():
-    pair = make_pair(PhantomConfig(seed=1, motion_mm=0.0))
-    assert pair.fixed.lattice != pair.moving.lattice
-    for mask in (pair.fixed_mask.array, pair.moving_mask.array):
+def test_default_lattices_differ_and_hold_both_lungs(default):
+    assert default.fixed.lattice != default.moving.lattice
+    for mask in (default.fixed_mask.array, default.moving_mask.array):
         assert set(np.unique(mask)) == {0, 1, 2}
         shell = np.ones(mask.shape, dtype=bool)
         shell[1:-1, 1:-1, 1:-1] = False
         assert not mask[shell].any()
 
 
-def test_masks_agree_under_phi(ct):
-    warped, _ = ct.displacement(COARSE).warp(ct.moving_mask, COARSE, fill=0, mode="nearest")
+def test_masks_agree_under_phi(default):
+    lattice, fixed = default.fixed.lattice, default.fixed_mask.array
+    phi = default.displacement(lattice)
+    identity = DisplacementField(np.zeros_like(phi.vectors), lattice)
     for side in (1, 2):
-        assert dice(warped.array == side, ct.fixed_mask.array == side) > 0.96  # nearest neighbour at 5 mm
-        assert dice(ct.moving_mask.array == side, ct.fixed_mask.array == side) < 0.95
-    right = apply(COARSE.ijk_to_ras, np.argwhere(ct.fixed_mask.array == 1)[:, ::-1].astype(float))
+        moving = default.moving_mask.with_array((default.moving_mask.array == side).astype(np.float32))
+        assert dice(phi.warp(moving, lattice, fill=0)[0].array > 0.5, fixed == side) > 0.98
+        assert dice(identity.warp(moving, lattice, fill=0)[0].array > 0.5, fixed == side) < 0.92
+    right = apply(lattice.ijk_to_ras, np.argwhere(fixed == 1)[:, ::-1].astype(float))
     assert right[:, 0].mean() > 50  # x points to the patient's right
 
 
@@ -102,46 +111,61 @@ def test_motion_is_as_large_as_asked_downward_at_the_domes_and_gone_far_away(ct)
     assert np.array_equal(make_pair(PhantomConfig(motion_mm=0), chest_lattice(20.0), chest_lattice(20.0)).phi(x), x)
 
 
-def test_landmarks_are_vessel_branchings_seen_in_both_images():
-    fine = Lattice((130, 100, 120), np.array([[2.2, 0, 0, -131], [0, 2.2, 0, -110], [0, 0, 2.2, -140], [0, 0, 0, 1.0]]))
-    pair = make_pair(PhantomConfig(seed=3, **QUIET), fine, fine)
-    fixed, moving = pair.fixed_landmarks, pair.moving_landmarks
-    np.testing.assert_allclose(pair.phi(fixed.points_ras), moving.points_ras, atol=1e-9)
+def test_landmarks_are_vessel_branchings_seen_in_both_images(default):
+    fixed, moving = default.fixed_landmarks, default.moving_landmarks
+    np.testing.assert_allclose(default.phi(fixed.points_ras), moving.points_ras, atol=1e-9)
     assert len(fixed) == 40
     around = np.random.default_rng(0).normal(size=(60, 3))
     around *= 9 / np.linalg.norm(around, axis=1, keepdims=True)
-    for image, mask, marks in ((pair.fixed, pair.fixed_mask, fixed), (pair.moving, pair.moving_mask, moving)):
-        labels = sample(mask, marks.points_ras)
-        assert (np.rint(labels) == 1).sum() == (np.rint(labels) == 2).sum() == 20
+    for image, mask, marks in (
+        (default.fixed, default.fixed_mask, fixed),
+        (default.moving, default.moving_mask, moving),
+    ):
+        labels = np.rint(sample(mask, marks.points_ras))
+        assert (labels == 1).sum() == (labels == 2).sum() == 20
         here = sample(image, marks.points_ras)
         beside = np.stack([sample(image, marks.points_ras + offset) for offset in around])
-        assert (here > np.median(beside, axis=0) + 100).all()
-    nearest = np.linalg.norm(fixed.points_ras[:, None] - fixed.points_ras[None], axis=-1) + np.eye(40) * 1e3
-    assert nearest.min() > 10
+        assert (here > np.median(beside, axis=0) + 70).all()
+    distance = np.linalg.norm(fixed.points_ras[:, None] - fixed.points_ras[None], axis=-1) + np.eye(40) * 1e3
+    assert distance.min() > 20
 
 
-def test_warping_the_moving_image_by_phi_gives_the_fixed_but_for_density(ct):
-    warped, covered = ct.displacement(COARSE).warp(ct.moving, COARSE, fill=-1024)
-    lung = (ct.fixed_mask.array > 0) & covered
-    x = apply(COARSE.ijk_to_ras, np.argwhere(lung)[:, ::-1].astype(float))
-    mass_kept = (warped.array[lung] + 1000) * ct.phi.jacobian(x) - 1000
-    before = np.abs(ct.moving.array[lung].astype(float) - ct.fixed.array[lung])
-    after = np.abs(mass_kept - ct.fixed.array[lung])
-    assert np.median(after) < 12
-    assert after.mean() < 0.35 * before.mean()
-    solid = (ct.fixed.array > -200) & covered
-    assert np.median(np.abs(warped.array[solid] - ct.fixed.array[solid])) < 8
+def test_warping_the_moving_image_by_phi_gives_the_fixed_but_for_density(default):
+    lattice = default.fixed.lattice
+    warped, covered = default.displacement(lattice).warp(default.moving, lattice, fill=-1024)
+    far_from_vessels = ndimage.maximum_filter(default.fixed.array, 5) < -720
+    lung = (default.fixed_mask.array > 0) & covered & far_from_vessels
+    x = apply(lattice.ijk_to_ras, np.argwhere(lung)[:, ::-1].astype(float))
+    fixed = default.fixed.array[lung].astype(float)
+    same_density = warped.array[lung] - fixed
+    same_mass = (warped.array[lung] + 1000) * default.phi.jacobian(x) - 1000 - fixed
+    assert np.median(same_density) < -10
+    assert abs(np.median(same_mass)) < 3
+    assert np.median(np.abs(same_mass)) < 6
+    solid = (default.fixed.array > -200) & covered
+    assert np.median(np.abs(warped.array[solid] - default.fixed.array[solid])) < 2
 
 
 def test_ct_has_the_values_of_ct(ct):
-    noisy = make_pair(PhantomConfig(seed=3), chest_lattice(6.0), chest_lattice(6.0))
-    assert noisy.fixed.array.dtype == np.int16
+    assert ct.fixed.array.dtype == ct.moving.array.dtype == np.int16
     for image, mask in ((ct.fixed, ct.fixed_mask), (ct.moving, ct.moving_mask)):
         assert np.median(image.array[:, -1]) == -1000  # the front plane: air before the chest
         lung = image.array[mask.array > 0]
         assert -900 < np.median(lung) < -650
         assert image.array.max() > 400  # bone
-    assert np.median(ct.fixed.array[ct.fixed_mask.array > 0]) > np.median(ct.moving.array[ct.moving_mask.array > 0]) + 15
+    exhaled, inhaled = (
+        np.median(image.array[mask.array > 0])
+        for image, mask in ((ct.fixed, ct.fixed_mask), (ct.moving, ct.moving_mask))
+    )
+    assert exhaled > inhaled + 15
+
+
+def test_noise_is_as_strong_as_asked():
+    lattice = chest_lattice(12.0)
+    quiet, noisy = (make_pair(PhantomConfig(seed=3, noise=noise), lattice, lattice) for noise in (0.0, 20.0))
+    for a, b in ((quiet.fixed, noisy.fixed), (quiet.moving, noisy.moving)):
+        body = a.array > -950  # in air the values are cut off at -1024
+        assert (b.array.astype(float) - a.array)[body].std() == pytest.approx(20, rel=0.1)
 
 
 def test_mri_has_dark_lungs_bright_fat_and_the_range_of_the_paper(mri):
@@ -151,15 +175,15 @@ def test_mri_has_dark_lungs_bright_fat_and_the_range_of_the_paper(mri):
     assert 800 < np.percentile(values, 99) < 1300
     body = values > 200
     assert np.median(values[lung]) < 0.4 * np.median(values[body])
-    air = values[:, -1]
+    air = values[:, -6:, :4]  # beside the front of the chest
     assert air.mean() == pytest.approx(15 * np.sqrt(np.pi / 2), rel=0.05)  # a Rician without signal is a Rayleigh
 
 
 def test_an_oblique_left_handed_anisotropic_crop_shows_the_same_chest():
-    axes = rotation((12, -9, 20)) * [2.0, 3.1, -4.0]
+    axes = rotation((12, -9, 20)) * [3.5, 4.3, -5.5]
     oblique = np.eye(4)
     oblique[:3, :3], oblique[:3, 3] = axes, np.array((-30, -70, 95))
-    lattice = Lattice((40, 48, 60), oblique)
+    lattice = Lattice((32, 38, 40), oblique)
     assert np.linalg.det(axes) < 0
     same_size = chest_lattice(lattice.voxel_volume_mm3 ** (1 / 3))
     config = PhantomConfig(seed=3, **QUIET)
@@ -173,7 +197,7 @@ def test_an_oblique_left_handed_anisotropic_crop_shows_the_same_chest():
 
 def test_voxels_depend_on_their_place_only():
     config = PhantomConfig(seed=3, **QUIET)
-    lattice = chest_lattice(7.0)
+    lattice = chest_lattice(9.0)
     flipped = np.array(lattice.ijk_to_ras)
     flipped[:3, 3] = apply(flipped, np.array([lattice.shape[2] - 1.0, 0, 0]))
     flipped[:, 0] *= -1

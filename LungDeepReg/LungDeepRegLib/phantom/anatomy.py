@@ -11,7 +11,7 @@ from functools import cached_property
 
 import numpy as np
 
-from .shapes import ellipsoid, oriented_ellipsoid, smooth_max, smooth_min, superellipse
+from .shapes import either, ellipsoid, oriented_ellipsoid, smooth_max, smooth_min, superellipse
 from .tubes import TubeIndex, Tubes
 
 # Outer shape of the body at these heights: half width, half depth, middle of the depth.
@@ -47,7 +47,7 @@ class Anatomy:
         kyphosis: How far the upper spine bends backwards.
     """
 
-    scale: tuple[float, float, float]
+    scale: tuple[float, ...]
     dome_right: float
     dome_left: float
     dome_drop_lateral: float
@@ -55,9 +55,9 @@ class Anatomy:
     fat: float
     breast: float
     heart: float
-    heart_shift: tuple[float, float, float]
-    fissure_tilt: tuple[float, float, float]
-    fissure_shift: tuple[float, float, float]
+    heart_shift: tuple[float, ...]
+    fissure_tilt: tuple[float, ...]
+    fissure_shift: tuple[float, ...]
     rib_drop: float
     gas: float
     kyphosis: float
@@ -71,11 +71,11 @@ class Anatomy:
         aorta += [(-24, -52, -10), (-20, -54, -60), (-12, -52, -110), (-6, -50, -200)]
         parts = [
             Tubes.chain(aorta, [15, 15.5, 15, 14, 13, 12.5, 12, 11.5, 11, 10.5, 10]),
-            Tubes.chain([(24, 18, -10), (27, 18, 20), (26, 18, 60), (18, 16, 88), (34, 10, 116)], [11, 10, 9, 8, 6]),
-            Tubes.chain([(18, 16, 88), (-18, 20, 82), (-34, 10, 114)], [6, 6, 5.5]),
-            Tubes.chain([(6, 10, 64), (12, 0, 96), (24, -6, 122)], [6.5, 6, 4.5]),
+            Tubes.chain([(24, 18, -10), (27, 18, 20), (26, 18, 60), (18, 16, 88), (26, 8, 116)], [11, 10, 9, 8, 6]),
+            Tubes.chain([(18, 16, 88), (-18, 20, 82), (-26, 8, 114)], [6, 6, 5.5]),
+            Tubes.chain([(6, 10, 64), (12, 0, 96), (20, -6, 122)], [6.5, 6, 4.5]),
             Tubes.chain([(-6, -4, 66), (-14, -8, 100), (-16, -8, 200)], [4.5, 4, 3.5]),
-            Tubes.chain([(-15, -18, 66), (-24, -20, 100), (-40, -14, 122)], [5, 4.5, 4]),
+            Tubes.chain([(-15, -18, 66), (-22, -20, 100), (-27, -14, 122)], [5, 4.5, 4]),
             Tubes.chain([(24, 2, -40), (22, -6, -75), (22, -10, -110), (20, -22, -220)], [13, 12, 12, 11]),
             Tubes.chain([(-24 + x, 42 + y, -8 + z), (-26, 28, 18), (-22, 8, 27)], [15, 14, 12]),
             Tubes.chain([(-20, 8, 27), (6, -2, 24), (30, -10, 18), HILUM_MM["right"]], [11, 10.5, 10, 8]),
@@ -106,7 +106,9 @@ class Anatomy:
             for column in (BODY_HALF_WIDTH_MM, BODY_HALF_DEPTH_MM, BODY_MIDDLE_MM)
         )
         rx, ry = rx + np.float32(self.fat - 12), ry + np.float32(self.fat - 12)
-        wall = superellipse([x / rx, (y - middle) / ry], [rx, ry])
+        narrowed = rx * (1 - np.float32(0.05) * np.tanh((y - middle) / ry))
+        wall = superellipse([x / narrowed, (y - middle) / ry], [narrowed, ry])
+        wall += either(y < 0, 4, 0) * np.exp(-np.square(x / 13))  # the furrow over the spine
         if self.breast > 0:
             radii = (52 * self.breast, 40 * self.breast, 50 * self.breast)
             folded = np.stack((np.abs(x), y, z), axis=1)
@@ -119,14 +121,15 @@ class Anatomy:
         height = CAGE_APEX_MM - CAGE_SHOULDER_MM
         above = np.maximum(z - CAGE_SHOULDER_MM, 0)
         middle = -18 * (above / height) ** 2
-        rx = CAGE_HALF_WIDTH_MM + 4 * np.tanh(-z / 120)
-        ry = np.where(y > middle, CAGE_HALF_DEPTH_MM - 2, CAGE_HALF_DEPTH_MM)
-        return superellipse([x / rx, (y - middle) / ry, above / height], [rx, ry, height])
+        rx = CAGE_HALF_WIDTH_MM + 4 * np.tanh(z / -120)
+        ry = np.float32(CAGE_HALF_DEPTH_MM)
+        rx = rx * (1 - np.float32(0.11) * np.tanh((y - middle + 25) / ry))  # narrower in front
+        return superellipse([x / rx, (y - middle) / ry, above / height], [rx, ry, np.float32(height)])
 
     def spine_middle(self, z: np.ndarray) -> np.ndarray:
         """How far forward the middle of the vertebral bodies is, ``(N,)`` mm, at heights z."""
-        bend = self.kyphosis * np.square((z - 10) / 110) * np.where(z > 10, -0.7, -0.1)
-        return np.maximum(-70 - 8 * np.exp(-np.square((z - 10) / 70)) - bend, -84)
+        bend = self.kyphosis * np.exp(-np.square((z - 20) / 75))
+        return 14 / (1 + np.exp(-(z - 85) / 14)) - bend - 68
 
     def diaphragm(self, p: np.ndarray) -> np.ndarray:
         """Distance ``(N,)`` from the dome of the diaphragm, positive above it."""
@@ -134,12 +137,12 @@ class Anatomy:
         heights, slopes = [], []
         for side, top in ((1, self.dome_right), (-1, self.dome_left)):
             u, v = (side * x - 64) / 66, (y + 2) / 90
-            across = np.where(u > 0, self.dome_drop_lateral, 20) * np.float32(1)
-            along = np.where(v > 0, 34, self.dome_drop_back) * np.float32(1)
+            across = either(u > 0, self.dome_drop_lateral, 20)
+            along = either(v > 0, 34, self.dome_drop_back)
             heights.append(top - across * u * u - along * v * v)
             slopes.append(np.square(2 * across * u / 66) + np.square(2 * along * v / 90))
         surface = smooth_max(heights[0], heights[1], 18)
-        steepness = np.where(heights[0] > heights[1], slopes[0], slopes[1])
+        steepness = either(heights[0] > heights[1], slopes[0], slopes[1])
         return (z - surface) / np.sqrt(1 + steepness)
 
     def heart_wall(self, p: np.ndarray) -> np.ndarray:
@@ -155,8 +158,9 @@ class Anatomy:
     def mediastinum(self, p: np.ndarray) -> np.ndarray:
         """Distance ``(N,)`` from all that lies between the lungs: heart, great vessels, trachea, spine, fat."""
         x, y, z = p.T
-        half_width = 5 + 9 * np.exp(-np.square((y + 25) / 40)) + 20 / (1 + np.exp(-(z - 108) / 8))
-        slab = np.abs(x + 3 - np.where(y > 60, 4, 0)) - half_width
+        half_width = 4 + (12 + 10 / (1 + np.exp(-(z - 72) / 10))) * np.exp(-np.square((y + 5) / 42))
+        half_width += 16 / (1 + np.exp(-(z - 112) / 7))
+        slab = np.abs(x + 3 - 4 / (1 + np.exp(-(y - 55) / 8))) - half_width
         back = np.sqrt(np.square(x) + np.square(y - self.spine_middle(z) + 16)) - 36
         solid = smooth_min(slab, back, 26)
         solid = smooth_min(solid, self.heart_wall(p) - 4, 14)
@@ -165,7 +169,7 @@ class Anatomy:
     def lungs(self, p: np.ndarray) -> np.ndarray:
         """Distance ``(N,)`` from the surface of the lungs; the right one has x above :meth:`midline`."""
         wall = smooth_max(self.cage(p), -self.mediastinum(p), 9)
-        return smooth_max(wall, 1.5 - self.diaphragm(p), 4)
+        return smooth_max(wall, -self.diaphragm(p), 4)
 
     def midline(self, p: np.ndarray) -> np.ndarray:
         """The x ``(N,)`` that parts the lungs."""

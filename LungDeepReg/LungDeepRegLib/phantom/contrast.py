@@ -7,22 +7,21 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ..geometry import Lattice, apply
+from ..displacement_field import lattice_points
+from ..geometry import Lattice
 from ..warp import warp
 
-TISSUES = (
-    "air", "skin", "fat", "muscle", "bone", "marrow", "cartilage", "disc", "cord", "lung", "vessel", "airway_wall",
-    "airway", "fissure", "blood", "myocardium", "diaphragm", "liver", "spleen", "stomach", "gas",
-)  # fmt: skip
-CT_HU = {
+CT_HU: dict[str, float] = {
     "air": -1000, "skin": 10, "fat": -102, "muscle": 52, "bone": 640, "marrow": 190, "cartilage": 105, "disc": 85,
     "cord": 30, "lung": -868, "vessel": 45, "airway_wall": 10, "airway": -985, "fissure": 0, "blood": 42,
     "myocardium": 48, "diaphragm": 45, "liver": 62, "spleen": 50, "stomach": 25, "gas": -960,
+    "mediastinum": -78, "table": -250,
 }  # fmt: skip
-MRI_SIGNAL = {
+MRI_SIGNAL: dict[str, float] = {
     "air": 0, "skin": 420, "fat": 980, "muscle": 330, "bone": 60, "marrow": 560, "cartilage": 380, "disc": 300,
     "cord": 420, "lung": 62, "vessel": 560, "airway_wall": 250, "airway": 8, "fissure": 260, "blood": 610,
     "myocardium": 430, "diaphragm": 330, "liver": 520, "spleen": 400, "stomach": 260, "gas": 0,
+    "mediastinum": 790, "table": 0,
 }  # fmt: skip
 TEXTURE_BOX_MM = 480.0
 
@@ -56,31 +55,46 @@ def sample_texture(rng: np.random.Generator) -> Texture:
     return Texture(cubes, (0.7, 0.8, 0.8))
 
 
-def add_ct_noise(values: np.ndarray, noise_hu: float, rng: np.random.Generator) -> np.ndarray:
+@dataclass(frozen=True)
+class CoilShading:
+    """How much stronger the receiving coils make the signal, from place to place.
+
+    Coils lie on the chest and under the back, so the signal falls towards the middle. The shading belongs to the
+    scanner: it doesn't move with the tissue.
+
+    Attributes:
+        front: How much the coil on the chest adds beneath it.
+        back: Likewise the one under the back.
+        sideways: How much stronger it is 170 mm to the right.
+        upward: How much stronger it is 150 mm higher up.
+    """
+
+    front: float
+    back: float
+    sideways: float
+    upward: float
+
+    def __call__(self, lattice: Lattice) -> np.ndarray:
+        """The factor at each voxel, ``(K, J, I)`` float32, about 0.7 to 1.3."""
+        x, y, z = lattice_points(lattice).astype(np.float32).T
+        coils = self.front * np.exp((np.minimum(y, 130) - 110) / 60)
+        coils += self.back * np.exp((-np.maximum(y, -150) - 130) / 60)
+        return (0.8 + coils + self.sideways * x / 170 + self.upward * z / 150).reshape(lattice.shape)
+
+
+def sample_shading(rng: np.random.Generator) -> CoilShading:
+    """Shading drawn for one image."""
+    values = rng.uniform((0.25, 0.25, -0.08, -0.08), (0.45, 0.45, 0.08, 0.08))
+    return CoilShading(*(float(value) for value in values))
+
+
+def with_ct_noise(values: np.ndarray, noise_hu: float, rng: np.random.Generator) -> np.ndarray:
     """The image with Gaussian noise of a standard deviation in HU, as int16 from -1024 up."""
     noisy = values + np.float32(noise_hu) * rng.standard_normal(values.shape, dtype=np.float32)
     return np.clip(np.rint(noisy), -1024, 3071).astype(np.int16)
 
 
-def add_mri_noise(values: np.ndarray, noise: float, rng: np.random.Generator) -> np.ndarray:
+def with_mri_noise(values: np.ndarray, noise: float, rng: np.random.Generator) -> np.ndarray:
     """The magnitude of the image with Gaussian noise in both channels (Rician noise), float32."""
-    real = values + np.float32(noise) * rng.standard_normal(values.shape, dtype=np.float32)
-    imaginary = np.float32(noise) * rng.standard_normal(values.shape, dtype=np.float32)
-    return np.sqrt(np.square(real) + np.square(imaginary)).astype(np.float32)
-
-
-def coil_shading(lattice: Lattice, rng: np.random.Generator) -> np.ndarray:
-    """How much stronger the receiving coils make the signal at each voxel, ``(K, J, I)`` float32, about 0.7 to 1.3.
-
-    Coils lie on the chest and under the back, so the signal falls towards the middle; which of them reaches further
-    differs from image to image. The shading belongs to the scanner: it doesn't move with the tissue.
-    """
-    front, back, side, along = rng.uniform((0.25, 0.25, -0.08, -0.08), (0.45, 0.45, 0.08, 0.08))
-    x, y, z = apply(lattice.ijk_to_ras, _indices(lattice)).astype(np.float32).transpose(3, 0, 1, 2)
-    coils = front * np.exp((np.minimum(y, 130) - 110) / 60) + back * np.exp((-np.maximum(y, -150) - 130) / 60)
-    return 0.8 + coils + side * x / 170 + along * z / 150
-
-
-def _indices(lattice: Lattice) -> np.ndarray:
-    k, j, i = np.meshgrid(*(np.arange(n, dtype=np.float32) for n in lattice.shape), indexing="ij")
-    return np.stack((i, j, k), axis=-1)
+    real, imaginary = np.float32(noise) * rng.standard_normal((2, *values.shape), dtype=np.float32)
+    return np.hypot(values + real, imaginary)

@@ -15,11 +15,10 @@ def wall_muscle(anatomy: Anatomy, p: np.ndarray, body: np.ndarray, cage: np.ndar
     """Distance ``(N,)`` from the muscle of the chest wall, between the rib cage and the fat under the skin."""
     x, y, z = p.T
     side = np.abs(x)
-    back = np.where(y < 0, np.float32(1), 0)
-    front = np.where(y > 0, np.float32(1), 0)
-    thickness = 15 + 16 * back * np.exp(-np.square(side / 42))  # beside the spine
-    thickness += 20 * _rise((z - 5) / 30) * _rise((side - 45) / 15) * _rise((20 - y) / 25)  # around the shoulder blade
-    thickness += 13 * front * _rise((z + 15) / 25) * _rise((side - 18) / 12) * _rise((95 - z) / 15)  # pectoral
+    thickness = 15 + 16 * (y < 0) * np.exp(-np.square(side / 42))  # beside the spine
+    thickness += 18 * _rise((z + 25) / 70) * _rise((side - 40) / 25) * _rise((50 - y) / 75)  # around the shoulder blade
+    pectoral = _rise((z + 25) / 50) * _rise((95 - z) / 15) * _rise((side - 15) / 25) * _rise((y - 10) / 45)
+    thickness += 12 * pectoral
     arm = ellipsoid(np.stack((side, y, z), axis=1), (160, -24, 130), (36, 34, 50))
     return np.maximum(body + np.float32(anatomy.fat), np.minimum(cage - thickness, arm)).astype(p.dtype)
 
@@ -34,9 +33,9 @@ def abdomen(anatomy: Anatomy, p: np.ndarray, diaphragm: np.ndarray, cage: np.nda
         cage: Their distance from the inner surface of the chest wall.
     """
     x, y, z = p.T
-    under = smooth_max(diaphragm + 4, cage + 5, 10)
+    under = smooth_max(diaphragm + 3, cage + 3, 6)
     left_edge = -(x + 62 + 0.75 * (z + 62) - 0.5 * (y - 20)) * np.float32(0.75)
-    liver = smooth_max(smooth_max(under, left_edge, 14), -(np.square(x + 5) + np.square(y + 75)) ** 0.5 + 48, 10)
+    liver = smooth_max(smooth_max(under, left_edge, 14), -((np.square(x + 5) + np.square(y + 75)) ** 0.5) + 48, 10)
     spleen = smooth_max(ellipsoid(p, (-98, -48, -118), (34, 46, 52)), under, 6)
     top = anatomy.dome_left
     stomach = smooth_max(oriented_ellipsoid(p, (-58, 12, top - 38), (-0.5, -0.3, 0.8), (56, 40)), under - 1, 6)
@@ -52,6 +51,13 @@ def heart_chambers(anatomy: Anatomy, p: np.ndarray) -> np.ndarray:
     right_atrium = ellipsoid(p, tuple(np.array((19, 16, -28)) + shift), (24 * size, 28 * size, 33 * size))
     left_atrium = ellipsoid(p, tuple(np.array((-2, -17, -12)) + shift), (31 * size, 16 * size, 22 * size))
     return np.minimum(np.minimum(left, right), np.minimum(right_atrium, left_atrium))
+
+
+def table(anatomy: Anatomy, p: np.ndarray) -> np.ndarray:
+    """Distance ``(N,)`` from the shell of the table that the back lies on."""
+    x, y, _ = p.T
+    top = np.float32(-114 - anatomy.fat) + x * x / np.float32(1500)
+    return np.maximum(np.abs(y - top + 1.5) - 1.5, np.abs(x) - 215)
 
 
 def _rise(t: np.ndarray) -> np.ndarray:

@@ -12,8 +12,8 @@ from ..landmarks import Landmarks
 from ..volume import Volume
 from .anatomy import sample_anatomy
 from .breathing import Breathing, sample_breathing
-from .contrast import CT_HU, MRI_SIGNAL, add_ct_noise, add_mri_noise, coil_shading, sample_texture
-from .render import LEFT, RIGHT, Chest, lung_labels, render
+from .contrast import CT_HU, MRI_SIGNAL, sample_shading, sample_texture, with_ct_noise, with_mri_noise
+from .render import Chest, render
 from .trees import grow_trees, landmark_candidates
 from .tubes import Tubes
 
@@ -82,7 +82,7 @@ class PhantomPair:
     phi: Breathing
 
     def displacement(self, lattice: Lattice) -> DisplacementField:
-        """phi as a field on a lattice."""
+        """The map phi as a field on a lattice."""
         return self.phi.on(lattice)
 
 
@@ -143,25 +143,30 @@ def chest_lattice(
 
 
 def _image(chest: Chest, config: PhantomConfig, lattice: Lattice, phi: Breathing | None) -> tuple[Volume, Volume]:
-    look = CT_HU if config.contrast == "ct" else MRI_SIGNAL
-    values, labels = render(chest, lattice, look, phi)
+    """The chest in one state on a lattice, with noise, and its lung labels."""
+    ct = config.contrast == "ct"
     rng = _generator(config.seed, MOVING if phi is None else FIXED)
-    if config.contrast == "ct":
-        values = add_ct_noise(values, config.noise, rng)
-    else:
-        values = add_mri_noise(values * coil_shading(lattice, rng), config.noise, rng)
+    shading = sample_shading(rng)
+    image = np.empty(lattice.shape, dtype=np.int16 if ct else np.float32)
+    lungs = np.empty(lattice.shape, dtype=np.uint8)
+    for planes, slab, values, labels in render(chest, lattice, CT_HU if ct else MRI_SIGNAL, phi):
+        lungs[planes] = labels
+        if ct:
+            image[planes] = with_ct_noise(values, config.noise, rng)
+        else:
+            image[planes] = with_mri_noise(values * shading(slab), config.noise, rng)
     name = f"phantom {'inhale' if phi is None else 'exhale'}"
-    return Volume(values, lattice.ijk_to_ras, name), Volume(labels, lattice.ijk_to_ras, f"{name} lungs")
+    return Volume(image, lattice.ijk_to_ras, name), Volume(lungs, lattice.ijk_to_ras, f"{name} lungs")
 
 
 def _landmark_points(chest: Chest, phi: Breathing, config: PhantomConfig) -> tuple[np.ndarray, np.ndarray]:
     """Branchings of arteries far from one another, half in each lung: fixed and moving points, ``(N, 3)`` RAS mm."""
     points, radius = landmark_candidates(chest.trees["arteries"], chest.anatomy)
     points = points[radius > LEAST_LANDMARK_RADIUS_MM] * chest.scale.astype(np.float64)
-    labels = lung_labels(chest.anatomy, points.astype(np.float32))
+    right = points[:, 0] > 0
     rng = _generator(config.seed, LANDMARKS)
-    halves = ((RIGHT, (config.landmarks + 1) // 2), (LEFT, config.landmarks // 2))
-    chosen = np.concatenate([_far_apart(points[labels == side], count, rng) for side, count in halves])
+    halves = ((right, (config.landmarks + 1) // 2), (~right, config.landmarks // 2))
+    chosen = np.concatenate([_far_apart(points[side], count, rng) for side, count in halves])
     fixed = phi.inverse(chosen)
     return fixed, phi(fixed)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -18,8 +19,9 @@ from .trees import Tree
 from .tubes import TubeIndex, Tubes
 
 SLAB_VOXELS = 250_000
+COARSEST_MM = 4.0  # images of larger voxels are drawn as sharp as with these
 AIRWAY_LUMEN = 0.72
-FISSURE_MM = 0.8
+FISSURE_MM = 0.45
 RIGHT, LEFT = 1, 2
 
 
@@ -49,11 +51,19 @@ class Chest:
 
 @dataclass
 class Canvas:
-    """Values ``(N,)`` of one slab while it is being painted, and how tissue looks."""
+    """One slab while it is being painted.
+
+    Attributes:
+        look: The value of each tissue.
+        voxel_mm: The size of a voxel.
+        values: What is painted so far, ``(N,)`` float32.
+        labels: 1 in the right lung, 2 in the left one, else 0, ``(N,)`` uint8.
+    """
 
     look: dict[str, float]
     voxel_mm: float
-    values: np.ndarray = field(repr=False)
+    values: np.ndarray
+    labels: np.ndarray
 
     def paint(self, tissue: str, rows: np.ndarray, fraction: np.ndarray, value: np.ndarray | None = None) -> None:
         """Cover ``fraction`` of the voxels ``rows`` with a tissue, of its usual or of a given value per voxel."""
@@ -72,11 +82,11 @@ class Painter:
 
     def __init__(self, chest: Chest, look: dict[str, float], voxel_mm: float) -> None:
         self.chest, self.look = chest, look
-        self.voxel_mm = voxel_mm / float(np.mean(chest.scale))
+        self.voxel_mm = min(voxel_mm, COARSEST_MM) / float(np.mean(chest.scale))
         self.sigma_mm = max(0.42 * self.voxel_mm, 0.3)
-        reach = 3 * self.sigma_mm
+        reach = 2.5 * self.sigma_mm
         self.vessels = TubeIndex(chest.vessels, reach)
-        self.airways = TubeIndex(chest.airways.inflated(0.5), reach)
+        self.airways = TubeIndex(chest.airways.inflated(0.25), reach)
         self.lumens = TubeIndex(chest.airways.inflated(0.0, AIRWAY_LUMEN), reach)
         trunk = chest.anatomy.airway_trunk
         self.trunk, self.trunk_lumen = TubeIndex(trunk, reach), TubeIndex(trunk.inflated(-1.8), reach)
@@ -84,15 +94,18 @@ class Painter:
         self.oesophagus = TubeIndex(organs.OESOPHAGUS, reach)
         self.limbs = skeleton.limb_girdle()
 
-    def paint(self, points: np.ndarray, expansion: np.ndarray) -> np.ndarray:
-        """Values ``(N,)`` at points ``(N, 3)`` of the inhaled chest in RAS mm.
+    def paint(self, places: np.ndarray, tissue: np.ndarray, expansion: np.ndarray) -> Canvas:
+        """The picture at some places.
 
         Args:
-            points: Where, float32.
+            places: Where in the image, ``(N, 3)`` float32, RAS mm: what doesn't breathe (the table) is found here.
+            tissue: Where in the inhaled chest that tissue is, ``(N, 3)`` float32, RAS mm.
             expansion: ``(N,)`` how many times denser the lung is there than when inhaled.
         """
-        p = points / self.chest.scale
-        canvas = Canvas(self.look, self.voxel_mm, np.full(len(p), self.look["air"], dtype=np.float32))
+        p = tissue / self.chest.scale
+        air = np.full(len(p), self.look["air"], dtype=np.float32)
+        canvas = Canvas(self.look, self.voxel_mm, air, np.zeros(len(p), dtype=np.uint8))
+        canvas.fill("table", np.arange(len(p)), organs.table(self.chest.anatomy, places / self.chest.scale))
         body = self.chest.anatomy.body(p).astype(np.float32)
         rows = np.flatnonzero(body < self.voxel_mm)
         p, body = p[rows], body[rows]
@@ -100,8 +113,8 @@ class Painter:
         self._wall(canvas, rows, p, body, cage)
         within = np.flatnonzero(cage < self.voxel_mm)
         self._within(canvas, rows[within], p[within], cage[within], expansion[rows[within]])
-        self._bones(canvas, rows, p, cage)
-        return canvas.values
+        self._bones(canvas, rows, p, body, cage)
+        return canvas
 
     def _wall(self, canvas: Canvas, rows: np.ndarray, p: np.ndarray, body: np.ndarray, cage: np.ndarray) -> None:
         canvas.fill("skin", rows, body)
@@ -110,54 +123,58 @@ class Painter:
         shade = self.chest.texture(p) * np.float32(0.04 * (self.look["muscle"] - self.look["fat"]))
         canvas.values[rows] += shade * occupancy(body + 2, self.voxel_mm)
 
-    def _within(
-        self, canvas: Canvas, rows: np.ndarray, p: np.ndarray, cage: np.ndarray, expansion: np.ndarray
-    ) -> None:
+    def _within(self, canvas: Canvas, rows: np.ndarray, p: np.ndarray, cage: np.ndarray, expansion: np.ndarray) -> None:
         """All that the rib cage encloses."""
         anatomy = self.chest.anatomy
-        canvas.fill("fat", rows, cage + 1)
+        canvas.fill("mediastinum", rows, cage + 4)
         diaphragm = anatomy.diaphragm(p).astype(np.float32)
-        low = np.flatnonzero(diaphragm < self.voxel_mm)
-        canvas.fill("diaphragm", rows[low], diaphragm[low])
+        low = np.flatnonzero(diaphragm < 2 * self.voxel_mm)
+        canvas.fill("diaphragm", rows[low], diaphragm[low] - self.voxel_mm)
         canvas.fill("fat", rows[low], np.maximum(diaphragm[low] + 3.5, cage[low] + 3))
         for tissue, distance in organs.abdomen(anatomy, p[low], diaphragm[low], cage[low]).items():
             canvas.fill(tissue, rows[low], distance)
-        self._lungs(canvas, rows, p, expansion)
+        high = np.flatnonzero(diaphragm > -self.voxel_mm)
+        rows, p, diaphragm = rows[high], p[high], diaphragm[high]
+        self._lungs(canvas, rows, p, expansion[high])
+        self._vessels(canvas, rows, p, occupancy(-diaphragm - 1, self.voxel_mm))
         self._mediastinum(canvas, rows, p, diaphragm)
 
     def _lungs(self, canvas: Canvas, rows: np.ndarray, p: np.ndarray, expansion: np.ndarray) -> None:
         anatomy = self.chest.anatomy
         distance = anatomy.lungs(p).astype(np.float32)
         near = np.flatnonzero(distance < self.voxel_mm)
-        rows, p, filled = rows[near], p[near], occupancy(distance[near], self.voxel_mm)
+        rows, p, distance, filled = rows[near], p[near], distance[near], occupancy(distance[near], self.voxel_mm)
+        right = p[:, 0] > anatomy.midline(p)
+        canvas.labels[rows] = np.where(distance < 0, np.where(right, RIGHT, LEFT), 0)
         air = np.float32(self.look["air"])
         dependent = 1 - p[:, 1] * np.float32(0.0022)  # blood and weight: denser towards the back
         grain = 1 + np.float32(0.09) * self.chest.texture(p)
         density = np.clip(dependent * grain, 0.4, 2.2) * np.minimum(expansion[near], 4)
         canvas.paint("lung", rows, filled, air + (self.look["lung"] - air) * density)
         right_oblique, horizontal, left_oblique = anatomy.fissures(p)
-        right = p[:, 0] > anatomy.midline(p)
         oblique = sheet_occupancy(np.where(right, right_oblique, left_oblique), FISSURE_MM, self.voxel_mm)
         minor = sheet_occupancy(horizontal, FISSURE_MM, self.voxel_mm) * (right & (right_oblique > 0))
         canvas.paint("fissure", rows, (np.maximum(oblique, minor) * filled).astype(np.float32))
 
-    def _mediastinum(self, canvas: Canvas, rows: np.ndarray, p: np.ndarray, diaphragm: np.ndarray) -> None:
-        anatomy = self.chest.anatomy
-        above = occupancy(-diaphragm - 1, self.voxel_mm)
+    def _vessels(self, canvas: Canvas, rows: np.ndarray, p: np.ndarray, above: np.ndarray) -> None:
+        """The trees of vessels and airways, above the diaphragm."""
         canvas.paint("vessel", rows, self.vessels.coverage(p, self.sigma_mm) * above)
         canvas.paint("airway_wall", rows, self.airways.coverage(p, self.sigma_mm) * above)
         canvas.paint("airway", rows, self.lumens.coverage(p, self.sigma_mm) * above)
-        middle = np.flatnonzero((np.abs(p[:, 0] + 20) < 85) & (diaphragm > -self.voxel_mm))
-        heart = np.maximum(anatomy.heart_wall(p[middle]), -diaphragm[middle])
-        canvas.fill("myocardium", rows[middle], heart)
-        chambers = np.maximum(organs.heart_chambers(anatomy, p[middle]), heart + 2)
-        canvas.fill("blood", rows[middle], chambers)
+
+    def _mediastinum(self, canvas: Canvas, rows: np.ndarray, p: np.ndarray, diaphragm: np.ndarray) -> None:
+        anatomy = self.chest.anatomy
+        middle = np.flatnonzero(np.abs(p[:, 0] + 20) < 85)
+        rows, p, diaphragm = rows[middle], p[middle], diaphragm[middle]
+        heart = np.maximum(anatomy.heart_wall(p), -diaphragm)
+        canvas.fill("myocardium", rows, heart)
+        canvas.fill("blood", rows, np.maximum(organs.heart_chambers(anatomy, p), heart + 2))
         canvas.fill("blood", rows, self.great_vessels.distance(p))
         canvas.fill("muscle", rows, self.oesophagus.distance(p))
         canvas.fill("airway_wall", rows, self.trunk.distance(p))
         canvas.fill("airway", rows, self.trunk_lumen.distance(p))
 
-    def _bones(self, canvas: Canvas, rows: np.ndarray, p: np.ndarray, cage: np.ndarray) -> None:
+    def _bones(self, canvas: Canvas, rows: np.ndarray, p: np.ndarray, body: np.ndarray, cage: np.ndarray) -> None:
         anatomy = self.chest.anatomy
         wall = np.flatnonzero((cage > -self.voxel_mm) & (cage < 32))
         at, shell = p[wall], cage[wall]
@@ -170,25 +187,26 @@ class Painter:
         limbs = self.limbs.distance(p)
         canvas.fill("bone", rows, limbs)
         canvas.fill("marrow", rows, limbs + 2)
-        self._spine(canvas, rows, p)
+        self._spine(canvas, rows, p, body)
 
-    def _spine(self, canvas: Canvas, rows: np.ndarray, p: np.ndarray) -> None:
+    def _spine(self, canvas: Canvas, rows: np.ndarray, p: np.ndarray, body: np.ndarray) -> None:
         near = np.flatnonzero((np.abs(p[:, 0]) < 42) & (p[:, 1] < -40))
-        rows, p = rows[near], p[near]
+        rows, p, body = rows[near], p[near], body[near]
         behind = p[:, 1] - self.chest.anatomy.spine_middle(p[:, 2]).astype(np.float32)
         beside = np.sqrt(np.square(p[:, 0]) + np.square(behind + 16)) - 34
-        canvas.fill("muscle", rows, np.maximum(beside, behind + 6))
+        canvas.fill("muscle", rows, np.maximum(np.maximum(beside, behind + 6), body + 5))
         parts = skeleton.spine(self.chest.anatomy, p)
         canvas.fill("disc", rows, parts["discs"])
         canvas.fill("cord", rows, parts["canal"])
-        canvas.fill("bone", rows, parts["vertebrae"])
-        canvas.fill("marrow", rows, parts["vertebrae"] + 1.6)
+        vertebrae = np.maximum(parts["vertebrae"], body + 3)
+        canvas.fill("bone", rows, vertebrae)
+        canvas.fill("marrow", rows, vertebrae + 1.6)
 
 
 def render(
     chest: Chest, lattice: Lattice, look: dict[str, float], breathing: Breathing | None
-) -> tuple[np.ndarray, np.ndarray]:
-    """The chest on a lattice: values without noise, float32 ``(K, J, I)``, and lung labels, uint8.
+) -> Iterator[tuple[slice, Lattice, np.ndarray, np.ndarray]]:
+    """The chest on a lattice, slab by slab.
 
     At x it shows the tissue that is at phi(x) when inhaled, with the lung's density times det(d phi / d x), so that
     lung mass is kept.
@@ -198,25 +216,13 @@ def render(
         lattice: Where.
         look: The value of each tissue.
         breathing: phi, or None for the inhaled chest itself.
+
+    Yields:
+        Which planes, the slab's own lattice, its values without noise (float32) and its lung labels (uint8).
     """
-    voxel_mm = lattice.voxel_volume_mm3 ** (1 / 3)
-    painter = Painter(chest, look, voxel_mm)
-    values = np.empty(lattice.shape, dtype=np.float32)
-    labels = np.empty(lattice.shape, dtype=np.uint8)
+    painter = Painter(chest, look, lattice.voxel_volume_mm3 ** (1 / 3))
     for planes, slab in slabs(lattice, SLAB_VOXELS):
         x = lattice_points(slab).astype(np.float32)
-        expansion = np.ones(len(x), np.float32) if breathing is None else breathing.jacobian(x)
-        y = x if breathing is None else breathing(x)
-        values[planes] = painter.paint(y, expansion).reshape(slab.shape)
-        labels[planes] = lung_labels(chest.anatomy, y).reshape(slab.shape)
-    return values, labels
-
-
-def lung_labels(anatomy: Anatomy, points: np.ndarray) -> np.ndarray:
-    """1 in the right lung, 2 in the left one, else 0, uint8 ``(N,)``, at points ``(N, 3)`` of the inhaled chest."""
-    p = points / np.array(anatomy.scale, dtype=points.dtype)
-    labels = np.zeros(len(p), dtype=np.uint8)
-    box = np.flatnonzero(anatomy.cage(p) < 0)
-    inside = box[anatomy.lungs(p[box]) < 0]
-    labels[inside] = np.where(p[inside, 0] > anatomy.midline(p[inside]), RIGHT, LEFT)
-    return labels
+        y, expansion = (x, np.ones(len(x), np.float32)) if breathing is None else breathing.with_jacobian(x)
+        canvas = painter.paint(x, y, expansion)
+        yield planes, slab, canvas.values.reshape(slab.shape), canvas.labels.reshape(slab.shape)

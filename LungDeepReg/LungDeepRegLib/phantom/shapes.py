@@ -6,23 +6,31 @@ where they are used.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 
-def ellipsoid(points: np.ndarray, centre: tuple[float, ...], radii: tuple[float, ...]) -> np.ndarray:
+def either(condition: np.ndarray, yes: np.ndarray | float, no: np.ndarray | float) -> np.ndarray:
+    """``yes`` where the condition holds, else ``no``, in float32 (which numpy.where leaves for two plain numbers)."""
+    return np.where(condition, np.asarray(yes, dtype=np.float32), np.asarray(no, dtype=np.float32))
+
+
+def ellipsoid(points: np.ndarray, centre: Sequence[float], radii: Sequence[float]) -> np.ndarray:
     """Distance ``(N,)`` from an ellipsoid with axes along x, y, z."""
-    offset = (points - np.float32(centre)) / np.float32(radii)
+    offset = (points - np.asarray(centre, np.float32)) / np.asarray(radii, np.float32)
     rho = np.sqrt(np.einsum("nd,nd->n", offset, offset)) + np.float32(1e-3)
-    slope = np.sqrt(np.square(offset / np.float32(radii)).sum(axis=1)) / rho + np.float32(1e-4)
+    offset /= np.asarray(radii, np.float32)
+    slope = np.sqrt(np.einsum("nd,nd->n", offset, offset)) / rho + np.float32(1e-4)
     return (rho - 1) / slope
 
 
 def oriented_ellipsoid(
-    points: np.ndarray, centre: tuple[float, ...], axis: tuple[float, ...], radii: tuple[float, float]
+    points: np.ndarray, centre: Sequence[float], axis: Sequence[float], radii: Sequence[float]
 ) -> np.ndarray:
     """Distance ``(N,)`` from an ellipsoid of revolution: radii along ``axis`` and across it."""
-    direction = np.float32(axis) / np.linalg.norm(axis).astype(np.float32)
-    offset = points - np.float32(centre)
+    direction = np.asarray(axis, np.float32) / np.float32(np.linalg.norm(axis))
+    offset = points - np.asarray(centre, np.float32)
     along = offset @ direction
     across = np.sqrt(np.maximum(np.einsum("nd,nd->n", offset, offset) - along**2, 0))
     u, v = along / np.float32(radii[0]), across / np.float32(radii[1])
@@ -31,7 +39,7 @@ def oriented_ellipsoid(
     return (rho - 1) / slope
 
 
-def superellipse(scaled: list[np.ndarray], radii: list[np.ndarray | float]) -> np.ndarray:
+def superellipse(scaled: Sequence[np.ndarray], radii: Sequence[np.ndarray | np.floating]) -> np.ndarray:
     """Distance ``(N,)`` from the surface where ``sum |s|^2.5 = 1``: fuller than an ellipse, as a chest is.
 
     Args:

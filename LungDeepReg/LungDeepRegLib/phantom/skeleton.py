@@ -53,7 +53,7 @@ def sternum(p: np.ndarray, cage: np.ndarray) -> np.ndarray:
     """Distance ``(N,)`` from the sternum: a wide manubrium, a narrower body."""
     x, y, z = p.T
     half_width = np.interp(z, (-75, -60, -20, 48, 58, 90, 96), (6, 12, 17, 13, 19, 27, 24)).astype(p.dtype)
-    plate = np.maximum(np.abs(x) - half_width, np.abs(cage - 8.5) - 5.5)
+    plate = smooth_max(np.abs(x) - half_width, np.abs(cage - 8.5) - 5.5, 7)
     ends = np.maximum(z - 92, -62 - z)
     return np.where(y > 0, smooth_max(plate, ends, 6), np.float32(50))
 
@@ -94,9 +94,10 @@ def spine(anatomy: Anatomy, p: np.ndarray) -> dict[str, np.ndarray]:
     disc = np.maximum(column + 0.8, 9.4 - np.abs(height))
     canal = np.sqrt(np.square(x / 1.15) + np.square(v + 22.5)) - 8
     ring = np.maximum(np.abs(np.sqrt(np.square(x / 1.15) + np.square(v + 22.5)) - 11) - 2.6, np.abs(height) - 8)
-    process_height = height + 0.5 * (v + 30) * -1 - 2
-    spinous = np.maximum(np.maximum(np.abs(x) - 3, np.abs(v + 40) - 12), np.abs(process_height + 8) - 6)
-    transverse = np.maximum(np.abs(np.abs(x) - 20) - 14, np.sqrt(np.square(v + 24) + np.square(height - 3)) - 5)
+    falling = height - 0.5 * (v + 30) + 6
+    spinous = np.maximum(np.maximum(np.abs(x) - 3, np.abs(v + 37) - 9), np.abs(falling) - 6)
+    bar = np.square(v + 19 + 0.4 * (np.abs(x) - 8)) + np.square(height - 3)
+    transverse = np.maximum(np.abs(np.abs(x) - 20) - 14, np.sqrt(bar) - 5)
     arches = np.minimum(np.minimum(ring, spinous), transverse)
     arches = np.maximum(arches, -canal)
     return {"vertebrae": np.minimum(body, arches), "discs": disc, "canal": canal}

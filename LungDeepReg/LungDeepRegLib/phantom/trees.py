@@ -1,8 +1,8 @@
 """Arteries, veins and airways that fill the lungs, grown from a seed.
 
-The growth is volume filling (after Tawhai et al., "CT-based geometry analysis and finite element models of the human
-and ovine bronchial tree", J Appl Physiol 2004): each branch heads for the middle of the tissue it serves, that tissue is
-parted in two across the direction of growth, and so on until each branch serves one terminal. Radii follow from the
+Growth is volume filling (after Tawhai et al., "CT-based geometry analysis and finite element models of the human
+and ovine bronchial tree", J Appl Physiol 2004): each branch heads for the middle of the tissue it serves, that tissue
+is parted in two across the direction of growth, and so on until each branch serves one terminal. Radii follow from the
 number of terminals served, ``r = r_terminal * n^(1/e)`` (Murray's law has e = 3).
 """
 
@@ -15,10 +15,10 @@ import numpy as np
 from .anatomy import CAGE_APEX_MM, HILUM_MM, LOBES, Anatomy
 from .tubes import Tubes
 
-TERMINAL_SPACING_MM = 11.0
+TERMINAL_SPACING_MM = 10.0
 TERMINAL_RADIUS_MM = 0.45
 RADIUS_EXPONENT = 2.75
-LEAST_AIRWAY_TERMINALS = 14
+LEAST_AIRWAY_TERMINALS = 24
 SEARCH_BOX_MM = ((-140.0, -110.0, -160.0), (140.0, 105.0, CAGE_APEX_MM))
 
 

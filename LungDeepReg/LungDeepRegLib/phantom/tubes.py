@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import erf
 
-CELL_MM = 8.0
-PAIRS_AT_ONCE = 1_000_000
+LEAST_CELL_MM = 5.0
+PAIRS_AT_ONCE = 100_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +29,7 @@ class Tubes:
     radius_end: np.ndarray
 
     @classmethod
-    def chain(cls, points: list[tuple[float, float, float]], radii: list[float]) -> Tubes:
+    def chain(cls, points: Sequence[Sequence[float]], radii: Sequence[float]) -> Tubes:
         """One tube through the points, with the radius given at each."""
         p, r = np.array(points, dtype=np.float64), np.array(radii, dtype=np.float64)
         return cls(p[:-1], p[1:], r[:-1], r[1:])
@@ -55,6 +55,7 @@ class TubeIndex:
 
     def __init__(self, tubes: Tubes, reach_mm: float) -> None:
         self.reach_mm = reach_mm
+        self.cell_mm = max(LEAST_CELL_MM, 1.5 * reach_mm)
         self.start = tubes.start.astype(np.float32)
         self.along = (tubes.end - tubes.start).astype(np.float32)
         self.length_squared = np.maximum(np.square(self.along).sum(axis=1), 1e-6).astype(np.float32)
@@ -64,17 +65,17 @@ class TubeIndex:
         low = np.minimum(tubes.start, tubes.end) - outer
         high = np.maximum(tubes.start, tubes.end) + outer
         self.origin = low.min(axis=0)
-        self.shape = np.floor((high.max(axis=0) - self.origin) / CELL_MM).astype(int) + 1
+        self.shape = np.floor((high.max(axis=0) - self.origin) / self.cell_mm).astype(int) + 1
         self._sort(low, high, outer[:, 0])
 
     def _sort(self, low: np.ndarray, high: np.ndarray, outer: np.ndarray) -> None:
-        first = np.floor((low - self.origin) / CELL_MM).astype(int)
-        span = np.floor((high - self.origin) / CELL_MM).astype(int) - first + 1
+        first = np.floor((low - self.origin) / self.cell_mm).astype(int)
+        span = np.floor((high - self.origin) / self.cell_mm).astype(int) - first + 1
         tube, step = ragged_range(span.prod(axis=1))
         nx, ny = span[tube, 0], span[tube, 1]
         cell = first[tube] + np.stack((step % nx, step // nx % ny, step // (nx * ny)), axis=1)
-        centre = (self.origin + (cell + 0.5) * CELL_MM).astype(np.float32)
-        near = self._distance(centre, tube)[0] <= outer[tube] + CELL_MM * np.sqrt(3) / 2
+        centre = (self.origin + (cell + 0.5) * self.cell_mm).astype(np.float32)
+        near = self._distance(centre, tube)[0] <= outer[tube] + self.cell_mm * np.sqrt(3) / 2
         tube, cell = tube[near], np.ravel_multi_index(tuple(cell[near].T), tuple(self.shape))
         self.members = tube[np.argsort(cell, kind="stable")]
         self.count = np.bincount(cell, minlength=int(self.shape.prod()))
@@ -110,13 +111,9 @@ class TubeIndex:
         self, points: np.ndarray, kernel: Callable[[np.ndarray, np.ndarray], np.ndarray]
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """The greatest value of ``kernel(distance, radius)`` over the tubes of each point's cell."""
-        cell = np.floor((points - self.origin.astype(np.float32)) / np.float32(CELL_MM)).astype(np.int32)
-        rows = np.flatnonzero(np.all((cell >= 0) & (cell < self.shape), axis=1))
-        flat = np.ravel_multi_index(tuple(cell[rows].T), tuple(self.shape))
-        rows, flat = rows[self.count[flat] > 0], flat[self.count[flat] > 0]
-        ends = np.cumsum(self.count[flat])
-        pieces = np.searchsorted(ends, np.arange(PAIRS_AT_ONCE, ends[-1], PAIRS_AT_ONCE)) if len(ends) else []
-        for part in np.split(np.arange(len(rows)), pieces):
+        rows, flat = self._cells(points)
+        batch = np.cumsum(self.count[flat]) // PAIRS_AT_ONCE
+        for part in np.split(np.arange(len(rows)), np.flatnonzero(np.diff(batch)) + 1):
             if len(part):
                 count = self.count[flat[part]]
                 owner, step = ragged_range(count)
@@ -124,6 +121,16 @@ class TubeIndex:
                 distance, radius = self._distance(points[rows[part]][owner], tube)
                 value = kernel(distance, radius)
                 yield rows[part], np.maximum.reduceat(value, np.cumsum(count) - count)
+
+    def _cells(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Which points lie in a cell that any tube reaches, and the number of that cell."""
+        scaled = (points - self.origin.astype(np.float32)).T / np.float32(self.cell_mm)
+        inside = np.logical_and.reduce([(s >= 0) & (s < n) for s, n in zip(scaled, self.shape, strict=True)])
+        rows = np.flatnonzero(inside)
+        i, j, k = scaled[:, rows].astype(np.int32)
+        flat = (i * self.shape[1] + j) * self.shape[2] + k
+        reached = self.count[flat] > 0
+        return rows[reached], flat[reached]
 
     def _distance(self, points: np.ndarray, tube: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Distance from each point to its tube's axis, and the tube's radius there."""
