@@ -18,8 +18,8 @@ from .trees import grow_trees, landmark_candidates
 from .tubes import Tubes
 
 CONTRASTS = ("ct", "mri")
-FIELD_OF_VIEW_MM = (376.0, 276.0, 300.0)
-CENTRE_RAS_MM = (0.0, -6.0, 0.0)
+FIELD_OF_VIEW_MM = (376.0, 276.0, 312.0)
+CENTRE_RAS_MM = (0.0, -6.0, -3.0)
 LEAST_LANDMARK_RADIUS_MM = 1.1
 # Independent streams of random numbers, so that a draw more in one never changes another.
 ANATOMY, TREES, TEXTURE, BREATHING, LANDMARKS, FIXED, MOVING = range(7)
@@ -38,7 +38,7 @@ class PhantomConfig:
         contrast: ``ct`` (HU, int16) or ``mri`` (about 0 to 1300, float32, dark lungs, coil shading).
         motion_mm: Greatest displacement between exhale and inhale, at the domes of the diaphragm.
         noise: Standard deviation of the noise, in HU or in units of the MRI signal.
-        landmarks: How many branchings of vessels to mark, 1 or more, half of them in each lung.
+        landmarks: How many branchings of vessels to mark, 1 or more, half of them in each lung (about 500 exist).
 
     Raises:
         PhantomError: Another contrast, a negative number, or no landmarks.
