@@ -69,9 +69,11 @@ def affine_grid(matrix: Tensor, shape: tuple[int, int, int]) -> Tensor:
     """
     sizes = torch.tensor([n - 1 for n in shape[::-1]], dtype=matrix.dtype, device=matrix.device)
     scale = sizes / sizes.max()
-    points = identity_grid(shape, dtype=matrix.dtype, device=matrix.device) * scale
-    moved = torch.einsum("bcd,kjid->bkjic", matrix[:, :, :3], points) + matrix[:, None, None, None, :, 3]
-    return moved / scale
+    identity = identity_grid(shape, dtype=matrix.dtype, device=matrix.device)
+    # As a displacement, so that A = I gives the identity exactly.
+    excess = matrix[:, :, :3] - torch.eye(3, dtype=matrix.dtype, device=matrix.device)
+    moved = torch.einsum("bcd,kjid->bkjic", excess, identity * scale) + matrix[:, None, None, None, :, 3]
+    return identity + moved / scale
 
 
 def compose_with_affine(displacement: Tensor, matrix: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import permutations
 from typing import TypeVar
 
 import numpy as np
@@ -138,21 +139,28 @@ def corner_indices(shape: tuple[int, int, int], *, outer: bool = False) -> np.nd
     return np.array(np.meshgrid(*ends, indexing="ij")).reshape(3, 8).T
 
 
+def canonical_order(ijk_to_ras: np.ndarray) -> tuple[list[int], np.ndarray]:
+    """Which of the axes ``(i, j, k)`` lies nearest to R, to A and to S, and with which sign (+1 or -1)."""
+    rotation = orthonormal_axes(ijk_to_ras)
+    order = max(permutations(range(3)), key=lambda p: sum(abs(rotation[axis, p[axis]]) for axis in range(3)))
+    signs = np.array([1.0 if rotation[axis, order[axis]] >= 0 else -1.0 for axis in range(3)])
+    return list(order), signs
+
+
+def orthonormal_axes(ijk_to_ras: np.ndarray) -> np.ndarray:
+    """The orthonormal directions ``(3, 3)``, as columns, nearest to a matrix' own (sheared by a gantry tilt, say)."""
+    u, _, vt = np.linalg.svd(ijk_to_ras[:3, :3] / np.linalg.norm(ijk_to_ras[:3, :3], axis=0))
+    return u @ vt
+
+
 def canonical_axes(ijk_to_ras: np.ndarray) -> np.ndarray:
-    """Unit directions ``(3, 3)``, as columns, nearest to R, A and S among the volume's own axes.
+    """Orthonormal directions ``(3, 3)``, as columns, nearest to R, A and S among the volume's own axes.
 
     The volume's obliquity is kept; axis order and signs become those of RAS, so that a network always sees anatomy the
-    same way round. A sheared volume (gantry tilt) gives the nearest orthonormal axes.
+    same way round.
     """
-    unit = ijk_to_ras[:3, :3] / np.linalg.norm(ijk_to_ras[:3, :3], axis=0)
-    u, _, vt = np.linalg.svd(unit)
-    rotation = u @ vt
-    order = max(PERMUTATIONS, key=lambda p: sum(abs(rotation[axis, p[axis]]) for axis in range(3)))
-    axes = rotation[:, order]
-    return axes * np.where(np.diag(axes) < 0, -1.0, 1.0)
-
-
-PERMUTATIONS = [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]]
+    order, signs = canonical_order(ijk_to_ras)
+    return orthonormal_axes(ijk_to_ras)[:, order] * signs
 
 
 def enclosing_lattice(points_ras: np.ndarray, axes: np.ndarray, spacing_mm: float, margin_mm: float) -> Lattice:
@@ -172,6 +180,21 @@ def enclosing_lattice(points_ras: np.ndarray, axes: np.ndarray, spacing_mm: floa
     matrix[:3, :3] = axes * spacing_mm
     matrix[:3, 3] = axes @ start
     return Lattice(tuple(count[::-1]), matrix)
+
+
+def index_box(lattice: Lattice, start: np.ndarray, count: np.ndarray, step: np.ndarray | int = 1) -> Lattice:
+    """Part of a lattice (or beyond it), or blocks of its voxels.
+
+    Args:
+        lattice: The lattice that is indexed.
+        start: First index ``(i, j, k)``; may be negative.
+        count: Voxels, or blocks of voxels, along ``(i, j, k)``.
+        step: Voxels of a block along ``(i, j, k)``; the result's voxel centres are the blocks' centres.
+    """
+    matrix = np.array(lattice.ijk_to_ras)
+    matrix[:3, 3] += matrix[:3, :3] @ (np.asarray(start) + (np.asarray(step) - 1) / 2)
+    matrix[:3, :3] *= step
+    return Lattice(tuple(int(n) for n in np.asarray(count)[::-1]), matrix)
 
 
 def covering_lattice(lattice: Lattice, spacing_mm: float, margin_mm: float) -> Lattice:

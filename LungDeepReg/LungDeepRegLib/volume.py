@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from .geometry import GeometryError, Lattice, apply, identity_grid
+from .geometry import GeometryError, Lattice, apply, canonical_order, identity_grid, index_box
 from .warp import warp
 
 SLAB_VOXELS = 4_000_000
@@ -84,14 +85,7 @@ def slabs(lattice: Lattice, voxels: int = SLAB_VOXELS) -> list[tuple[slice, Latt
     if len(starts) > 1 and lattice.shape[0] - starts[-1] < 2:
         starts.pop()
     stops = [*starts[1:], lattice.shape[0]]
-    return [(slice(a, b), plane_range(lattice, a, b)) for a, b in zip(starts, stops, strict=True)]
-
-
-def plane_range(lattice: Lattice, start: int, stop: int) -> Lattice:
-    """The planes ``start`` to ``stop`` (excluded) along k, as a lattice."""
-    matrix = np.array(lattice.ijk_to_ras)
-    matrix[:3, 3] += matrix[:3, 2] * start
-    return Lattice((stop - start, *lattice.shape[1:]), matrix)
+    return [(slice(a, b), index_box(lattice, np.array([0, 0, a]), np.array([*lattice.shape[:0:-1], b - a]))) for a, b in zip(starts, stops, strict=True)]
 
 
 def world_grid(lattice: Lattice, source: Lattice, matrix: np.ndarray | None = None, device: str = "cpu") -> Tensor:
@@ -103,10 +97,51 @@ def world_grid(lattice: Lattice, source: Lattice, matrix: np.ndarray | None = No
     return apply(between, identity_grid(lattice.shape, device=device))[None]
 
 
+def canonical(volume: Volume) -> Volume:
+    """The same voxels at the same places, with axes ordered and signed as near to R, A, S as they go."""
+    order, signs = canonical_order(volume.ijk_to_ras)
+    array = volume.array.transpose([2 - axis for axis in order[::-1]])
+    matrix = volume.ijk_to_ras[:, [*order, 3]].copy()
+    for axis, sign in enumerate(signs):
+        if sign < 0:
+            array = np.flip(array, 2 - axis)
+            matrix[:3, 3] += matrix[:3, axis] * (array.shape[2 - axis] - 1)
+            matrix[:3, axis] *= -1
+    return Volume(array, matrix, volume.name)
+
+
+def averaged(volume: Volume, lattice: Lattice, read: Callable[[np.ndarray], np.ndarray]) -> Volume:
+    """The volume on a coarser lattice, each value a mean of the voxels around it, so that nothing aliases.
+
+    Whole blocks of voxels are averaged first, up to the lattice's spacing, then interpolated.
+
+    Args:
+        volume: The image, of any size.
+        lattice: Where it is wanted.
+        read: Stored values to float32, applied before averaging (clamping doesn't commute with it).
+    """
+    wanted = float(lattice.spacing_mm.min())
+    factors = [max(1, int(wanted / s + 0.25)) for s in volume.lattice.spacing_mm]  # along i, j, k
+    return resample(block_mean(volume, factors, read), lattice)
+
+
+def block_mean(volume: Volume, factors: list[int], read: Callable[[np.ndarray], np.ndarray]) -> Volume:
+    """Means of blocks of ``factors`` voxels along ``(i, j, k)``; an incomplete last block is left out."""
+    factors = [min(f, n // 2) for f, n in zip(factors, volume.array.shape[::-1], strict=True)]
+    fi, fj, fk = factors
+    k, j, i = (n // f for n, f in zip(volume.array.shape, (fk, fj, fi), strict=True))
+    means = np.empty((k, j, i), np.float32)
+    for plane in range(k):
+        block = read(volume.array[plane * fk : (plane + 1) * fk, : j * fj, : i * fi])
+        means[plane] = block.reshape(fk, j, fj, i, fi).mean(axis=(0, 2, 4)) if max(factors) > 1 else block[0]
+    blocks = index_box(volume.lattice, np.zeros(3), np.array([i, j, k]), np.array(factors))
+    return Volume(means, blocks.ijk_to_ras, volume.name)
+
+
 def resample(volume: Volume, lattice: Lattice, *, mode: str = "bilinear", matrix: np.ndarray | None = None) -> Volume:
     """The volume on another lattice: the warp by the world identity, or by a 4x4 RAS-to-RAS ``matrix``.
 
-    Values between voxels are interpolated, not averaged (smooth first when coarsening, see :mod:`preprocessing`);
+    Values between voxels are interpolated, not averaged (for a coarser lattice see :func:`averaged`);
     beyond the volume its border values go on. ``nearest`` keeps the stored type, otherwise the result is float32.
     """
     source = volume.tensor()

@@ -33,12 +33,12 @@ def warp(image: Tensor, grid: Tensor, *, mode: str = "bilinear") -> Tensor:
 
 
 def _warp_in_slabs(image: Tensor, grid: Tensor, mode: str) -> Tensor:
-    """On the CPU torch samples in parallel over the batch only: offer it the slabs of one grid as a batch."""
-    slabs = max(n for n in range(1, torch.get_num_threads() * 2 + 1) if grid.shape[1] % n == 0)
-    shape = (slabs, grid.shape[1] // slabs, *grid.shape[2:])
+    """On the CPU torch samples in parallel over the batch only: offer it parts of one grid as a batch."""
+    positions = grid.shape[1] * grid.shape[2] * grid.shape[3]
+    parts = max(n for n in range(1, torch.get_num_threads() * 2 + 1) if positions % n == 0)
     sampled = functional.grid_sample(
-        image.expand(slabs, -1, -1, -1, -1),
-        grid.reshape(shape),
+        image.expand(parts, -1, -1, -1, -1),
+        grid.reshape(parts, 1, 1, positions // parts, 3),
         mode=mode,
         padding_mode="border",
         align_corners=True,

@@ -1,0 +1,71 @@
+"""Lung masks found in CT: air inside the body that looks like lung."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import ndimage
+
+from .geometry import Lattice, covering_lattice
+from .intensity import Intensity
+from .volume import Volume, averaged, resample
+
+WORKING_SPACING_MM = 2.5
+AIR_BELOW_HU = -400.0
+LUNG_HU = (-970.0, -500.0)
+LEAST_LUNG_ML = 150.0
+LEAST_PARENCHYMA = 0.3
+CLOSING_MM = 8.0
+
+
+def find_lungs(volume: Volume, intensity: Intensity) -> np.ndarray | None:
+    """The lungs in a chest CT, vessels included, or None where nothing looks like a lung.
+
+    Air-like regions are told apart as connected components: a lung is large, and much of its inside, away from its
+    edge, lies between air and soft tissue (an emphysematous lung still does; bowel, sinuses and the room don't). Lungs
+    may touch the image's border. Large airways that are open to the lung remain in the mask.
+
+    Args:
+        volume: CT in stored values.
+        intensity: How to read them; its modality must be ``ct``.
+
+    Returns:
+        bool ``(K, J, I)`` on the volume's own voxels, or None.
+    """
+    if intensity.modality != "ct":
+        return None
+    coarse = covering_lattice(volume.lattice, WORKING_SPACING_MM, 0.0)
+    hu = averaged(volume, coarse, intensity.hounsfield).array
+    lungs = lung_components(hu, coarse.voxel_volume_mm3 / 1000)
+    if lungs is None:
+        return None
+    closed = close_and_fill(lungs, coarse)
+    soft = Volume(ndimage.gaussian_filter(closed.astype(np.float32), 0.5), coarse.ijk_to_ras)
+    return resample(soft, volume.lattice).array > 0.5
+
+
+def lung_components(hu: np.ndarray, voxel_ml: float) -> np.ndarray | None:
+    """Those air-like components, bool ``(K, J, I)``, that look like lungs; None where there are none."""
+    labels, count = ndimage.label(hu < AIR_BELOW_HU)
+    if not count:
+        return None
+    sizes = np.bincount(labels.ravel(), minlength=count + 1)[1:] * voxel_ml
+    inner = ndimage.binary_erosion(labels > 0, iterations=1, border_value=1) * labels
+    parenchyma = inner * ((hu > LUNG_HU[0]) & (hu < LUNG_HU[1]))
+    inner_sizes = np.bincount(inner.ravel(), minlength=count + 1)[1:]
+    fraction = np.bincount(parenchyma.ravel(), minlength=count + 1)[1:] / np.maximum(inner_sizes, 1)
+    lung_like = (sizes >= LEAST_LUNG_ML) & (fraction >= LEAST_PARENCHYMA)
+    if not lung_like.any():
+        return None
+    keep = np.flatnonzero(lung_like & (sizes >= 0.1 * sizes[lung_like].max())) + 1
+    return np.isin(labels, keep)
+
+
+def close_and_fill(mask: np.ndarray, lattice: Lattice) -> np.ndarray:
+    """Close the gaps of vessels and fill holes, also where the mask runs out of the image."""
+    voxels = round(CLOSING_MM / float(lattice.spacing_mm.min()))
+    padded = np.pad(mask, voxels, mode="edge")
+    grown = ndimage.distance_transform_edt(~padded) <= voxels
+    closed = ndimage.distance_transform_edt(grown) > voxels
+    filled = ndimage.binary_fill_holes(closed | padded)
+    inner = (slice(voxels, -voxels),) * 3
+    return filled[inner]

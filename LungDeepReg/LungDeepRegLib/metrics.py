@@ -1,0 +1,102 @@
+"""Figures that judge a registration: overlap, landmark errors, the Jacobian determinant, folding, consistency."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+
+from .displacement_field import DisplacementField
+
+
+def dice(a: np.ndarray, b: np.ndarray) -> float:
+    """Dice coefficient of two bool arrays of one shape; NaN where both are empty."""
+    total = int(a.sum()) + int(b.sum())
+    return 2 * int((a & b).sum()) / total if total else float("nan")
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """Mean, standard deviation, median, 95th percentile and maximum, in the values' own unit."""
+
+    mean: float
+    sd: float
+    median: float
+    p95: float
+    max: float
+
+    @classmethod
+    def of(cls, values: np.ndarray) -> Distribution:
+        """The distribution of at least one value; the standard deviation is the population's."""
+        return cls(
+            mean=float(np.mean(values)),
+            sd=float(np.std(values)),
+            median=float(np.median(values)),
+            p95=float(np.percentile(values, 95)),
+            max=float(np.max(values)),
+        )
+
+
+def landmark_errors(mapped: np.ndarray, moving: np.ndarray) -> dict[str, Distribution]:
+    """Distances in mm between phi(fixed landmarks) and the moving landmarks, both ``(N, 3)`` in the moving RAS frame.
+
+    Returns:
+        ``dx``, ``dy``, ``dz``: absolute distances along R, A, S; ``ds``: the Euclidean distance (target registration
+        error).
+    """
+    difference = np.abs(mapped - moving)
+    found = {name: Distribution.of(difference[:, axis]) for axis, name in enumerate(("dx", "dy", "dz"))}
+    return {**found, "ds": Distribution.of(np.linalg.norm(difference, axis=1))}
+
+
+def jacobian_determinant(field: DisplacementField) -> np.ndarray:
+    """``det(d phi / d x)`` at the lattice's voxel centres, ``(K, J, I)`` float32, by central differences.
+
+    Above 1 the moving image is larger there than the fixed one: volumes grow from fixed to moving.
+    """
+    u = field.vectors
+    du_dijk = np.stack([np.gradient(u, axis=axis) for axis in (2, 1, 0)], axis=-1)  # (K, J, I, 3, ijk)
+    du_dx = du_dijk @ field.lattice.ras_to_ijk[:3, :3].astype(np.float32)
+    return np.linalg.det(du_dx + np.eye(3, dtype=np.float32))
+
+
+def folded_cells(field: DisplacementField) -> np.ndarray:
+    """Cells of the lattice, bool ``(K-1, J-1, I-1)``, where the map folds.
+
+    Folded means: any of the eight determinants made of one-sided differences, one at each corner of the cell along the
+    three edges that meet there, is zero or less.
+    """
+    ijk_to_ras = field.lattice.ijk_to_ras[:3, :3].astype(np.float32)
+    edges = [np.diff(field.vectors, axis=axis) + column for axis, column in zip((2, 1, 0), ijk_to_ras.T, strict=True)]
+    sign = np.sign(np.linalg.det(field.lattice.ijk_to_ras[:3, :3]))
+    k, j, i = (n - 1 for n in field.lattice.shape)
+    folded = np.zeros((k, j, i), bool)
+    for a, b, c in product((0, 1), repeat=3):
+        along_i = edges[0][b : b + k, c : c + j]
+        along_j = edges[1][b : b + k, :, a : a + i]
+        along_k = edges[2][:, c : c + j, a : a + i]
+        determinant = np.einsum("kjid,kjid->kji", np.cross(along_i, along_j), along_k) * sign
+        folded |= determinant <= 0
+    return folded
+
+
+def folded_percent(field: DisplacementField, region: np.ndarray | None = None) -> float:
+    """Percentage of folded cells, of all or of those with a corner in ``region``, bool ``(K, J, I)``."""
+    folded = folded_cells(field)
+    if region is None:
+        return 100 * float(folded.mean())
+    cells = any_corner(region)
+    return 100 * float(folded[cells].mean()) if cells.any() else float("nan")
+
+
+def any_corner(voxels: np.ndarray) -> np.ndarray:
+    """Cells ``(K-1, J-1, I-1)`` that have a marked voxel at a corner."""
+    k, j, i = (n - 1 for n in voxels.shape)
+    corners = product((0, 1), repeat=3)
+    return np.any([voxels[a : a + k, b : b + j, c : c + i] for a, b, c in corners], axis=0)
+
+
+def consistency_mm(forward: DisplacementField, backward: DisplacementField, points_ras: np.ndarray) -> np.ndarray:
+    """``|psi(phi(x)) - x|`` in mm for points ``(N, 3)``: psi is the registration of the swapped pair."""
+    return np.linalg.norm(backward(forward(points_ras)) - points_ras, axis=-1)

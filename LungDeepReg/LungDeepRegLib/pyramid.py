@@ -1,0 +1,109 @@
+"""Both images as features on a pyramid of lattices: what alignment has brought together and refinement compares."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as functional
+from scipy import ndimage
+from torch import Tensor
+
+from .displacement_field import lattice_points
+from .geometry import Lattice, apply, index_box
+from .preprocessing import Prepared
+from .similarity import Similarity
+from .volume import resample
+
+NEAR_LUNG_MM = 3.0
+"""Similarity is evaluated this far beyond the lungs, so that their surface counts."""
+
+
+@dataclass(frozen=True)
+class Level:
+    """Features to be compared on one lattice.
+
+    Attributes:
+        lattice: Voxels of about the same size along each axis.
+        fixed: Features of the fixed image, ``(1, C, K, J, I)``.
+        moving: Features of the moving image on the same lattice, through the alignment.
+        mask: Where they are compared, ``(1, 1, K, J, I)``: in and around the lungs, and seen by both images.
+    """
+
+    lattice: Lattice
+    fixed: Tensor
+    moving: Tensor
+    mask: Tensor
+
+
+def levels(
+    fixed: Prepared,
+    moving: Prepared,
+    lattice: Lattice,
+    matrix: np.ndarray,
+    similarity: Similarity,
+    count: int,
+    device: torch.device | str = "cpu",
+) -> list[Level]:
+    """The pyramid, coarsest level first.
+
+    Args:
+        fixed: The fixed image.
+        moving: The moving image.
+        lattice: The registration lattice; the finest level averages about twice its finest spacing.
+        matrix: The alignment, 4x4, fixed RAS mm to moving RAS mm.
+        similarity: What features are computed.
+        count: How many levels.
+        device: Where the features go.
+    """
+    steps = pooling_steps(lattice, count)
+    lattice = padded_to_multiple(lattice, np.prod(steps, axis=0))
+    images = [resample(fixed.image, lattice), resample(moving.image, lattice, matrix=matrix)]
+    fixed_image, moving_image = (image.tensor(device) for image in images)
+    found = []
+    for step in steps:
+        features = [average(similarity.features(image), step) for image in (fixed_image, moving_image)]
+        fixed_image, moving_image = average(fixed_image, step), average(moving_image, step)
+        lattice = index_box(lattice, np.zeros(3), np.array(lattice.shape[::-1]) // step, step)
+        mask = torch.from_numpy(evaluation_mask(fixed, moving, lattice, matrix)).to(device)
+        found.append(Level(lattice, *features, mask[None, None].float()))
+    return found[::-1]
+
+
+def pooling_steps(lattice: Lattice, count: int) -> list[np.ndarray]:
+    """How many voxels along ``(i, j, k)`` each level averages of the next finer one, finest first.
+
+    Each level doubles the finest spacing; an axis that is still coarser than that waits.
+    """
+    spacing = lattice.spacing_mm.copy()
+    steps = []
+    for _ in range(count):
+        step = np.maximum(1, np.round(2 * spacing.min() / spacing)).astype(int)
+        steps.append(step)
+        spacing = spacing * step
+    return steps
+
+
+def padded_to_multiple(lattice: Lattice, multiple: np.ndarray) -> Lattice:
+    """The lattice, going on at its end until each axis is a multiple of so many voxels, and of two such blocks."""
+    blocks = np.maximum(-(-np.array(lattice.shape[::-1]) // multiple), 2)
+    return index_box(lattice, np.zeros(3), blocks * multiple)
+
+
+def average(features: Tensor, step: np.ndarray) -> Tensor:
+    """Means over blocks of ``step`` voxels along ``(i, j, k)``."""
+    return functional.avg_pool3d(features, tuple(int(n) for n in step[::-1]))
+
+
+def evaluation_mask(fixed: Prepared, moving: Prepared, lattice: Lattice, matrix: np.ndarray) -> np.ndarray:
+    """Where similarity counts, bool ``(K, J, I)``: in and around the lungs, and seen by both images."""
+    x = lattice_points(lattice)
+    seen = fixed.image.lattice.contains(x) & moving.image.lattice.contains(apply(matrix, x))
+    seen = seen.reshape(lattice.shape)
+    if fixed.lungs is None:
+        return seen
+    # Beyond the image its border values go on: a lung that touches the border is not taken for one that ends there.
+    lungs = resample(fixed.lungs, lattice).array > 0.5
+    near = ndimage.distance_transform_edt(~lungs, sampling=lattice.spacing_mm[::-1]) <= NEAR_LUNG_MM
+    return near & seen

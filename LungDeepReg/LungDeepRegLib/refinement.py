@@ -1,0 +1,120 @@
+"""Instance optimisation: the displacement that makes one pair of images most alike, found coarse to fine.
+
+The residual displacement v lives on the fixed image's registration lattice, in RAS mm, before the alignment:
+``phi(x) = T_align (x + v(x))``. Features are computed on one level and averaged down to the next coarser one before they
+are compared, as in ConvexAdam (Siebert et al. 2021): detail at the cost of the coarser lattice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as functional
+from torch import Tensor
+
+from .displacement_field import DisplacementField
+from .geometry import Lattice, identity_grid, index_box
+from .pyramid import Level
+from .similarity import Similarity
+from .warp import warp
+
+CONTROL = 2
+"""Voxels of a level between two control points of the displacement."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much work a refinement does.
+
+    Attributes:
+        iterations: Gradient steps of each level, coarsest first; each level has twice the resolution of the last.
+        rate: Step length, in voxels of a level.
+    """
+
+    iterations: tuple[int, ...]
+    rate: float = 0.2
+
+
+PLANS = {"fast": Plan((60, 40)), "accurate": Plan((80, 80, 60))}
+SMOOTHNESS = {"mind": 0.2, "lncc": 4.0, "ncc": 0.5, "mse": 0.1, "mi": 2.0, "dwm": 0.5}
+"""Weight of the mean squared gradient of v beside each similarity term, for their different scales."""
+
+
+def refine(
+    levels: list[Level],
+    similarity: Similarity,
+    plan: Plan,
+    start: DisplacementField | None = None,
+    progress: Callable[[float], None] = lambda fraction: None,
+) -> DisplacementField:
+    """The residual displacement v on the finest level's lattice.
+
+    Args:
+        levels: From :func:`pyramid.levels`, coarsest first, as many as the plan has.
+        similarity: What the levels' features are of.
+        plan: Steps of each level.
+        start: v to start from, zero where None.
+        progress: Told the fraction that is done.
+    """
+    smoothness = sum(weight * SMOOTHNESS[term.name] for term, weight in similarity.terms)
+    total, done = sum(plan.iterations), 0
+    for level, steps in zip(levels, plan.iterations, strict=True):
+        step_done = _counter(progress, done, total)
+        start = _optimise(level, similarity, smoothness, start, steps, plan.rate, step_done)
+        done += steps
+    return start
+
+
+def _counter(progress: Callable[[float], None], done: int, total: int) -> Callable[[int], None]:
+    return lambda step: progress((done + step + 1) / total)
+
+
+def _optimise(
+    level: Level,
+    similarity: Similarity,
+    smoothness: float,
+    start: DisplacementField | None,
+    steps: int,
+    rate: float,
+    step_done: Callable[[int], None],
+) -> DisplacementField:
+    """Adam on the control points of one level."""
+    lattice, device = level.lattice, level.fixed.device
+    control = control_lattice(lattice)
+    v = torch.zeros(1, 3, *control.shape, device=device) if start is None else start.on(control).tensor(device)
+    v = v.contiguous().requires_grad_()
+    optimiser = torch.optim.Adam([v], lr=rate * float(lattice.spacing_mm.min()))
+    objective = similarity.against(level.fixed, level.mask)
+    identity = identity_grid(lattice.shape, device=device)[None]
+    to_grid = torch.as_tensor(lattice.ras_to_grid[:3, :3].copy(), dtype=torch.float32, device=device)
+    for step in range(steps):
+        optimiser.zero_grad()
+        grid = identity + upsampled(v, lattice.shape).movedim(1, -1) @ to_grid.T
+        loss = objective(warp(level.moving, grid)) + smoothness * mean_squared_gradient(v, control)
+        loss.backward()
+        optimiser.step()
+        step_done(step)
+    vectors = upsampled(v.detach(), lattice.shape)[0].movedim(0, -1)
+    return DisplacementField(vectors.cpu().numpy(), lattice)
+
+
+def control_lattice(lattice: Lattice) -> Lattice:
+    """Control points in the middle of blocks of ``CONTROL`` voxels cubed."""
+    count = np.maximum(-(-np.array(lattice.shape[::-1]) // CONTROL), 2)
+    return index_box(lattice, np.zeros(3), count, np.full(3, CONTROL))
+
+
+def upsampled(v: Tensor, shape: tuple[int, int, int]) -> Tensor:
+    """Control points to the voxels of their lattice, linearly."""
+    fine = functional.interpolate(v, scale_factor=float(CONTROL), mode="trilinear", align_corners=False)
+    return fine[:, :, : shape[0], : shape[1], : shape[2]]
+
+
+def mean_squared_gradient(v: Tensor, lattice: Lattice) -> Tensor:
+    """Mean over the lattice of ``|grad v|^2``: the squared differences along each axis, per mm."""
+    spacing = lattice.spacing_mm
+    return sum(((v.diff(dim=4 - axis) / float(spacing[axis])) ** 2).mean() for axis in range(3))
+
