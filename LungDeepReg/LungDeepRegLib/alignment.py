@@ -6,6 +6,7 @@ sure it is.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +14,8 @@ import torch
 from scipy import fft, ndimage
 from torch import Tensor
 
-from .geometry import Lattice, apply, covering_lattice
+from .descent import Adam
+from .geometry import Lattice, apply, corner_indices, covering_lattice, enclosing_lattice
 from .preprocessing import Prepared
 from .similarity import Similarity, parse_similarity
 from .volume import Volume, averaged, resample
@@ -26,6 +28,8 @@ NEAR_LUNG_MM = 20.0
 LEVER_MM = 100.0
 """Linear parameters are scaled by this, so that all twelve are displacements in mm at a lung's distance."""
 STRETCH_PENALTY = 2.0
+FIRST_STEP_MM, LAST_STEP_MM = 3.0, 0.1
+FIT_POINTS = 20_000
 LEAST_OVERLAP = 0.3
 DISTINCT_MM = 25.0
 
@@ -85,11 +89,19 @@ def align(fixed: Prepared, moving: Prepared, mode: str = "affine") -> Alignment:
     scene = make_scene(fixed, moving)
     if mode == "centre":
         return judged(scene, [translation(centre(moving) - centre(fixed))])
-    starts = [translation(offset) for offset in starting_offsets(fixed, moving)]
-    starts = sorted(starts, key=lambda matrix: score(scene, torch.from_numpy(matrix)).item())[:3]
+    starts = promising(scene, starting_offsets(fixed, moving))
     rigid = sorted((fit(scene, start, rigid=True, steps=40) for start in starts), key=lambda found: found[1])
     final, _ = fit(scene, rigid[0][0], rigid=False, steps=60)
     return judged(scene, [final, *(matrix for matrix, _ in rigid[1:])])
+
+
+def promising(scene: Scene, offsets: list[np.ndarray], count: int = 3) -> list[np.ndarray]:
+    """The best few translations, as 4x4 matrices, none near a better one."""
+    found: list[np.ndarray] = []
+    for offset in sorted(offsets, key=lambda offset: score(scene, torch.from_numpy(translation(offset))).item()):
+        if all(np.linalg.norm(offset - other[:3, 3]) > DISTINCT_MM for other in found):
+            found.append(translation(offset))
+    return found[:count]
 
 
 def translation(offset: np.ndarray) -> np.ndarray:
@@ -112,13 +124,15 @@ def make_scene(fixed: Prepared, moving: Prepared) -> Scene:
     lungs = coarse(fixed.lungs, lattice) if fixed.lungs else None
     known = fixed.image.lattice.contains(apply(lattice.ijk_to_ras, index_points(lattice.shape)))
     near = known & (within(lungs.array > 0.5, NEAR_LUNG_MM / FIT_SPACING_MM).ravel() if lungs else True)
-    points = apply(lattice.ijk_to_ras, index_points(lattice.shape)[near])
+    chosen = np.flatnonzero(near)
+    chosen = chosen[:: max(1, len(chosen) // FIT_POINTS)]
+    points = apply(lattice.ijk_to_ras, index_points(lattice.shape)[chosen])
     moving_lattice = covering_lattice(moving.image.lattice, FIT_SPACING_MM, 0.0)
     same = fixed.intensity.modality == moving.intensity.modality
     return Scene(
         points=torch.from_numpy(points).float(),
-        fixed=torch.from_numpy(image.array.ravel()[near]).reshape(1, 1, 1, 1, -1),
-        fixed_lungs=torch.from_numpy(lungs.array.ravel()[near]).reshape(1, 1, 1, 1, -1) if lungs else None,
+        fixed=torch.from_numpy(image.array.ravel()[chosen]).reshape(1, 1, 1, 1, -1),
+        fixed_lungs=torch.from_numpy(lungs.array.ravel()[chosen]).reshape(1, 1, 1, 1, -1) if lungs else None,
         moving=coarse(moving.image, moving_lattice).tensor(),
         moving_lungs=coarse(moving.lungs, moving_lattice).tensor() if moving.lungs else None,
         moving_lattice=moving_lattice,
@@ -162,20 +176,17 @@ def fit(scene: Scene, start: np.ndarray, *, rigid: bool, steps: int) -> tuple[np
     """Improve a 4x4 start by gradient steps, rigidly or with all twelve parameters; the best matrix and its score."""
     pivot = scene.points.mean(dim=0)
     parameters = torch.zeros(3, 4, requires_grad=True)
-    optimiser = torch.optim.Adam([parameters], lr=3.0)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps, eta_min=0.1)
+    optimiser = Adam(parameters)
     best, best_score = start, float("inf")
-    for _ in range(steps):
+    for step in range(steps):
         linear = parameters[:, :3] / LEVER_MM
         stretch = (linear + linear.T) / 2
         matrix = torch.from_numpy(start).float() @ about(pivot, linear - stretch if rigid else linear, parameters[:, 3])
         value = score(scene, matrix)
         if value.item() < best_score:
             best, best_score = matrix.detach().double().numpy(), value.item()
-        optimiser.zero_grad()
-        (value + (0 if rigid else STRETCH_PENALTY * stretch.square().sum())).backward()
-        optimiser.step()
-        schedule.step()
+        rate = LAST_STEP_MM + (FIRST_STEP_MM - LAST_STEP_MM) * (1 + math.cos(math.pi * step / steps)) / 2
+        optimiser.step(value + (0 if rigid else STRETCH_PENALTY * stretch.square().sum()), rate)
     return best, best_score
 
 
@@ -216,8 +227,6 @@ def search_offsets(fixed: Prepared, moving: Prepared, count: int = 3) -> list[np
 
 def covering_lattice_along(lattice: Lattice, like: Lattice) -> Lattice:
     """A lattice with the axes and spacing of ``like`` that covers ``lattice``."""
-    from .geometry import corner_indices, enclosing_lattice
-
     corners = apply(lattice.ijk_to_ras, corner_indices(lattice.shape, outer=True))
     spacing = float(like.spacing_mm[0])
     return enclosing_lattice(corners, like.ijk_to_ras[:3, :3] / spacing, spacing, 0.0)

@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
+from .descent import Adam
 from .displacement_field import DisplacementField
 from .geometry import Lattice, identity_grid, index_box
 from .pyramid import Level
@@ -86,16 +87,14 @@ def _optimise(
     control = control_lattice(lattice)
     v = torch.zeros(1, 3, *control.shape, device=device) if start is None else start.on(control).tensor(device)
     v = v.contiguous().requires_grad_()
-    optimiser = torch.optim.Adam([v], lr=rate * float(lattice.spacing_mm.min()))
+    optimiser, rate_mm = Adam(v), rate * float(lattice.spacing_mm.min())
     objective = similarity.against(level.fixed, level.mask)
     identity = identity_grid(lattice.shape, device=device)[None]
     to_grid = torch.as_tensor(lattice.ras_to_grid[:3, :3].copy(), dtype=torch.float32, device=device)
     for step in range(steps):
-        optimiser.zero_grad()
         grid = identity + upsampled(v, lattice.shape).movedim(1, -1) @ to_grid.T
         loss = objective(warp(level.moving, grid)) + smoothness * mean_squared_gradient(v, control)
-        loss.backward()
-        optimiser.step()
+        optimiser.step(loss, rate_mm)
         step_done(step)
     vectors = upsampled(v.detach(), lattice.shape)[0].movedim(0, -1)
     return DisplacementField(vectors.cpu().numpy(), lattice)
