@@ -14,15 +14,16 @@ AIR_BELOW_HU = -400.0
 LUNG_HU = (-970.0, -500.0)
 LEAST_LUNG_ML = 150.0
 LEAST_PARENCHYMA = 0.3
+LEAST_ENCLOSURE = 0.75
 CLOSING_MM = 8.0
 
 
 def find_lungs(volume: Volume, intensity: Intensity) -> np.ndarray | None:
     """The lungs in a chest CT, vessels included, or None where nothing looks like a lung.
 
-    Air-like regions are told apart as connected components: a lung is large, and much of its inside, away from its
-    edge, lies between air and soft tissue (an emphysematous lung still does; bowel, sinuses and the room don't). Lungs
-    may touch the image's border. Large airways that are open to the lung remain in the mask.
+    Air-like regions are told apart as connected components: a lung is large, has tissue around it, and much of its
+    inside, away from its edge, lies between air and soft tissue (an emphysematous lung still does; bowel and sinuses
+    don't). Lungs may touch the image's border. Large airways that are open to the lung remain in the mask.
 
     Args:
         volume: CT in stored values.
@@ -44,20 +45,36 @@ def find_lungs(volume: Volume, intensity: Intensity) -> np.ndarray | None:
 
 
 def lung_components(hu: np.ndarray, voxel_ml: float) -> np.ndarray | None:
-    """Those air-like components, bool ``(K, J, I)``, that look like lungs; None where there are none."""
-    labels, count = ndimage.label(hu < AIR_BELOW_HU)
+    """Those air-like components, bool ``(K, J, I)``, that look like lungs; None where there are none.
+
+    Args:
+        hu: CT along the canonical axes (i to the right, j to the front, k upwards).
+        voxel_ml: Volume of one voxel.
+    """
+    air = hu < AIR_BELOW_HU
+    air &= enclosure(~air) >= LEAST_ENCLOSURE
+    labels, count = ndimage.label(air)
     if not count:
         return None
-    sizes = np.bincount(labels.ravel(), minlength=count + 1)[1:] * voxel_ml
-    inner = ndimage.binary_erosion(labels > 0, iterations=1, border_value=1) * labels
-    parenchyma = inner * ((hu > LUNG_HU[0]) & (hu < LUNG_HU[1]))
-    inner_sizes = np.bincount(inner.ravel(), minlength=count + 1)[1:]
-    fraction = np.bincount(parenchyma.ravel(), minlength=count + 1)[1:] / np.maximum(inner_sizes, 1)
+    inner = ndimage.binary_erosion(air, border_value=1) * labels  # its edge is mixed with tissue
+    parenchyma = (hu > LUNG_HU[0]) & (hu < LUNG_HU[1])
+    numbers = np.arange(1, count + 1)
+    sizes = ndimage.sum_labels(air, labels, numbers) * voxel_ml
+    fraction = np.nan_to_num(ndimage.mean(parenchyma, inner, numbers))
     lung_like = (sizes >= LEAST_LUNG_ML) & (fraction >= LEAST_PARENCHYMA)
     if not lung_like.any():
         return None
-    keep = np.flatnonzero(lung_like & (sizes >= 0.1 * sizes[lung_like].max())) + 1
-    return np.isin(labels, keep)
+    return np.isin(labels, numbers[lung_like & (sizes >= 0.1 * sizes[lung_like].max())])
+
+
+def enclosure(tissue: np.ndarray) -> np.ndarray:
+    """In how many of the directions right, left, front and back tissue lies before the image ends, as a fraction.
+
+    Air around the body has nothing on its far side; a lung that is cut off by the image's border still has three.
+    """
+    hits = [np.logical_or.accumulate(tissue, axis) for axis in (1, 2)]
+    hits += [np.flip(np.logical_or.accumulate(np.flip(tissue, axis), axis), axis) for axis in (1, 2)]
+    return np.mean(hits, axis=0)
 
 
 def close_and_fill(mask: np.ndarray, lattice: Lattice) -> np.ndarray:

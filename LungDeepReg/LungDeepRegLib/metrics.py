@@ -55,30 +55,38 @@ def jacobian_determinant(field: DisplacementField) -> np.ndarray:
 
     Above 1 the moving image is larger there than the fixed one: volumes grow from fixed to moving.
     """
-    u = field.vectors
-    du_dijk = np.stack([np.gradient(u, axis=axis) for axis in (2, 1, 0)], axis=-1)  # (K, J, I, 3, ijk)
-    du_dx = du_dijk @ field.lattice.ras_to_ijk[:3, :3].astype(np.float32)
-    return np.linalg.det(du_dx + np.eye(3, dtype=np.float32))
+    ijk_to_ras = field.lattice.ijk_to_ras[:3, :3]
+    along_i, along_j, along_k = (
+        np.gradient(field.vectors, axis=axis) + column
+        for axis, column in zip((2, 1, 0), ijk_to_ras.T.astype(np.float32), strict=True)
+    )
+    determinant = np.einsum("kjid,kjid->kji", np.cross(along_i, along_j), along_k)
+    return determinant / np.float32(np.linalg.det(ijk_to_ras))
 
 
-def folded_cells(field: DisplacementField) -> np.ndarray:
-    """Cells of the lattice, bool ``(K-1, J-1, I-1)``, where the map folds.
+def least_corner_determinant(field: DisplacementField) -> np.ndarray:
+    """The least Jacobian determinant of each cell, ``(K-1, J-1, I-1)`` float32.
 
-    Folded means: any of the eight determinants made of one-sided differences, one at each corner of the cell along the
-    three edges that meet there, is zero or less.
+    Of the eight determinants made of one-sided differences, one at each corner of the cell along the three edges that
+    meet there.
     """
     ijk_to_ras = field.lattice.ijk_to_ras[:3, :3].astype(np.float32)
     edges = [np.diff(field.vectors, axis=axis) + column for axis, column in zip((2, 1, 0), ijk_to_ras.T, strict=True)]
-    sign = np.sign(np.linalg.det(field.lattice.ijk_to_ras[:3, :3]))
+    voxel_volume = np.linalg.det(ijk_to_ras)
     k, j, i = (n - 1 for n in field.lattice.shape)
-    folded = np.zeros((k, j, i), bool)
+    least = np.full((k, j, i), np.inf, np.float32)
     for a, b, c in product((0, 1), repeat=3):
         along_i = edges[0][b : b + k, c : c + j]
         along_j = edges[1][b : b + k, :, a : a + i]
         along_k = edges[2][:, c : c + j, a : a + i]
-        determinant = np.einsum("kjid,kjid->kji", np.cross(along_i, along_j), along_k) * sign
-        folded |= determinant <= 0
-    return folded
+        determinant = np.einsum("kjid,kjid->kji", np.cross(along_i, along_j), along_k) / voxel_volume
+        np.minimum(least, determinant, out=least)
+    return least
+
+
+def folded_cells(field: DisplacementField) -> np.ndarray:
+    """Cells of the lattice, bool ``(K-1, J-1, I-1)``, where the map folds: a corner's determinant is zero or less."""
+    return least_corner_determinant(field) <= 0
 
 
 def folded_percent(field: DisplacementField, region: np.ndarray | None = None) -> float:

@@ -20,6 +20,7 @@ from .displacement_field import DisplacementField
 from .geometry import Lattice, identity_grid, index_box
 from .pyramid import Level
 from .similarity import Similarity
+from .unfolding import unfolded
 from .warp import warp
 
 CONTROL = 2
@@ -51,7 +52,7 @@ def refine(
     start: DisplacementField | None = None,
     progress: Callable[[float], None] = lambda fraction: None,
 ) -> DisplacementField:
-    """The residual displacement v on the finest level's lattice.
+    """The residual displacement v, without folds, on the finest level's lattice.
 
     Args:
         levels: From :func:`pyramid.levels`, coarsest first, as many as the plan has.
@@ -66,7 +67,7 @@ def refine(
         step_done = _counter(progress, done, total)
         start = _optimise(level, similarity, smoothness, start, steps, plan.rate, step_done)
         done += steps
-    return start
+    return unfolded(start)
 
 
 def _counter(progress: Callable[[float], None], done: int, total: int) -> Callable[[int], None]:
@@ -88,16 +89,43 @@ def _optimise(
     v = torch.zeros(1, 3, *control.shape, device=device) if start is None else start.on(control).tensor(device)
     v = v.contiguous().requires_grad_()
     optimiser, rate_mm = Adam(v), rate * float(lattice.spacing_mm.min())
-    objective = similarity.against(level.fixed, level.mask)
-    identity = identity_grid(lattice.shape, device=device)[None]
+    sites = Sites.of(level, similarity)
+    objective = similarity.against(sites.fixed, sites.mask)
     to_grid = torch.as_tensor(lattice.ras_to_grid[:3, :3].copy(), dtype=torch.float32, device=device)
     for step in range(steps):
-        grid = identity + upsampled(v, lattice.shape).movedim(1, -1) @ to_grid.T
-        loss = objective(warp(level.moving, grid)) + smoothness * mean_squared_gradient(v, control)
+        moved = sites.take(upsampled(v, lattice.shape)).movedim(1, -1) @ to_grid.T
+        loss = objective(warp(level.moving, sites.grid + moved)) + smoothness * mean_squared_gradient(v, control)
         optimiser.step(loss, rate_mm)
         step_done(step)
     vectors = upsampled(v.detach(), lattice.shape)[0].movedim(0, -1)
     return DisplacementField(vectors.cpu().numpy(), lattice)
+
+
+@dataclass(frozen=True)
+class Sites:
+    """The voxels of a level that are compared: those of its mask, as one long row, where the similarity allows that.
+
+    The lungs fill a third of their box; the warp is what takes the time.
+    """
+
+    fixed: Tensor  # features (1, C, 1, 1, N), or (1, C, K, J, I)
+    mask: Tensor | None  # weights, where not all the same
+    grid: Tensor  # identity grid (1, 1, 1, N, 3), or (1, K, J, I, 3)
+    chosen: Tensor | None  # their flat indices
+
+    @classmethod
+    def of(cls, level: Level, similarity: Similarity) -> Sites:
+        """All voxels with the mask as weights, or the masked voxels alone."""
+        grid = identity_grid(level.lattice.shape, device=level.fixed.device)[None]
+        if not similarity.pointwise:
+            return cls(level.fixed, level.mask, grid, None)
+        chosen = level.mask.flatten().nonzero()[:, 0]
+        fixed = level.fixed.flatten(2).index_select(2, chosen)[:, :, None, None]
+        return cls(fixed, None, grid.reshape(-1, 3)[chosen][None, None, None], chosen)
+
+    def take(self, values: Tensor) -> Tensor:
+        """The values ``(1, C, K, J, I)`` at these voxels."""
+        return values if self.chosen is None else values.flatten(2).index_select(2, self.chosen)[:, :, None, None]
 
 
 def control_lattice(lattice: Lattice) -> Lattice:

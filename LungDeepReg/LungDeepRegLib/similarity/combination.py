@@ -48,6 +48,11 @@ class Similarity:
         """As :func:`parse_similarity` reads it (terms' own settings are not part of it)."""
         return ",".join(f"{term.name}={weight!r}" for term, weight in self.terms)
 
+    @property
+    def pointwise(self) -> bool:
+        """Whether all terms compare voxel by voxel, so that any list of voxels will do as an image."""
+        return all(term.pointwise for term, _ in self.terms)
+
     def features(self, image: Tensor) -> Tensor:
         """What all terms need of images ``(B, 1, K, J, I)`` in [0, 1]: ``(B, C, K, J, I)``, the image at most once."""
         own = [term.features(image) for term, _ in self.terms if not term.on_image]

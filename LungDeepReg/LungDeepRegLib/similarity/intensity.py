@@ -17,6 +17,7 @@ class MeanSquaredError(ImageTerm):
     """Mean of ``(fixed - warped)^2``: from 0 at a perfect match to 1. For images of one kind and equal density."""
 
     name: ClassVar[str] = "mse"
+    pointwise: ClassVar[bool] = True
 
     def against(self, fixed_features: Tensor, mask: Tensor | None = None) -> Objective:
         """See :meth:`Term.against`."""
@@ -38,6 +39,7 @@ class GlobalCorrelation(ImageTerm):
     """
 
     name: ClassVar[str] = "ncc"
+    pointwise: ClassVar[bool] = True
 
     def against(self, fixed_features: Tensor, mask: Tensor | None = None) -> Objective:
         """See :meth:`Term.against`."""

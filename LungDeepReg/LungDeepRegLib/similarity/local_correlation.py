@@ -33,6 +33,7 @@ class LocalCorrelation(ImageTerm):
 
     kernel: int = 7
     name: ClassVar[str] = "lncc"
+    pointwise: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         if self.kernel < 3 or self.kernel % 2 == 0:

@@ -37,6 +37,7 @@ class MindSsc(Term):
     radius: int = 1
     dilation: int = 2
     name: ClassVar[str] = "mind"
+    pointwise: ClassVar[bool] = True
     channels: ClassVar[int] = len(PAIRS)
     on_image: ClassVar[bool] = False
 

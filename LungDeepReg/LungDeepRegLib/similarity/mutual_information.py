@@ -33,6 +33,7 @@ class MutualInformation(ImageTerm):
 
     bins: int = 32
     name: ClassVar[str] = "mi"
+    pointwise: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if self.bins < 2 * PADDING_BINS + 2:

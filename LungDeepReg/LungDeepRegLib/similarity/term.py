@@ -26,11 +26,13 @@ class Term(Protocol):
         name: As in ``lncc=1,mi=0.5``.
         channels: C, how many features a voxel has.
         on_image: The features are the image itself, so terms can share them.
+        pointwise: The loss compares voxel by voxel, without their neighbours: any list of voxels will do as an image.
     """
 
     name: ClassVar[str]
     channels: ClassVar[int]
     on_image: ClassVar[bool]
+    pointwise: ClassVar[bool]
 
     def features(self, image: Tensor) -> Tensor:
         """Features ``(B, C, K, J, I)`` of images ``(B, 1, K, J, I)`` with values in [0, 1]."""

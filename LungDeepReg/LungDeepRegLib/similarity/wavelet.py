@@ -28,6 +28,7 @@ class WaveletMetric(ImageTerm):
 
     levels: int = 3
     name: ClassVar[str] = "dwm"
+    pointwise: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         if self.levels < 1:
