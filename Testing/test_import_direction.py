@@ -25,7 +25,7 @@ LAYERS = (
         "similarity",
         "transformation",
     },
-    {"alignment", "descent", "network", "phantom", "pyramid", "refinement"},
+    {"alignment", "descent", "network", "phantom", "pyramid", "refinement", "unfolding"},
     {"checkpoint", "image_io", "mrml"},
     {"registration"},
     {"results"},
