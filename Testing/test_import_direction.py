@@ -29,7 +29,7 @@ LAYERS = (
     {"checkpoint", "image_io", "mrml"},
     {"registration"},
     {"results"},
-    {"worker", "__main__"},
+    {"commands", "worker", "__main__"},
 )
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 FACADE = "__init__"

@@ -1,0 +1,23 @@
+"""README's lines for Slicer's Python console, run as they stand."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+from LungDeepRegLib.mrml import node_from_volume
+
+from Testing.slicer.scene import from_world
+
+
+def test_lines_for_the_python_console_register_two_nodes(scene, pair):
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    lines = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)[1]
+    for name, volume in (("exhale", pair.fixed), ("inhale", pair.moving)):
+        node_from_volume(volume.with_array(volume.array, name), scene)
+    exec(lines, {"getNode": scene.GetFirstNodeByName})
+
+    fixed, moving = pair.fixed_landmarks.points_ras, pair.moving_landmarks.points_ras
+    mapped = from_world(scene.GetFirstNodeByName("inhale to exhale transform"), fixed)
+    before, after = (np.linalg.norm(points - moving, axis=1).mean() for points in (fixed, mapped))
+    assert before > 10
+    assert after < 4  # mm, with voxels of 10 mm
