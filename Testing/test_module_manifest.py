@@ -24,8 +24,10 @@ def in_the_tree(folder: Path) -> set[str]:
 def test_every_file_of_the_module_is_listed_once_and_exists():
     scripts, resources = listed("MODULE_PYTHON_SCRIPTS"), listed("MODULE_PYTHON_RESOURCES")
     everything = scripts + resources
+    present = in_the_tree(MODULE) - {"CMakeLists.txt"}
+    assert sorted(present - set(everything)) == [], "add these to LungDeepReg/CMakeLists.txt"
+    assert sorted(set(everything) - present) == [], "these are gone: take them out of LungDeepReg/CMakeLists.txt"
     assert len(everything) == len(set(everything))
-    assert set(everything) == in_the_tree(MODULE) - {"CMakeLists.txt"}
     assert all(name.endswith(".py") for name in scripts)
     assert not any(name.endswith(".py") for name in resources)
 
