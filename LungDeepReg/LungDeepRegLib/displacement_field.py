@@ -62,9 +62,7 @@ class DisplacementField:
     def __call__(self, points_ras: np.ndarray) -> np.ndarray:
         """phi of points ``(..., 3)`` in RAS mm."""
         points = np.asarray(points_ras, dtype=np.float64)
-        grid = torch.from_numpy(apply(self.lattice.ras_to_grid, points)).reshape(1, 1, 1, -1, 3)
-        u = warp(self.tensor().double(), grid)[0, :, 0, 0].T.numpy()
-        return points + u.reshape(points.shape)
+        return displaced(self.tensor().double(), self.lattice, points.reshape(-1, 3)).reshape(points.shape)
 
     def on(self, lattice: Lattice) -> DisplacementField:
         """The same map with its vectors on another lattice, linearly interpolated."""
@@ -99,6 +97,12 @@ class DisplacementField:
             warped[planes] = warp(image, grid, mode=mode)[0, 0].numpy()
         warped[~covered] = fill
         return Volume(warped, lattice.ijk_to_ras, f"{moving.name} warped"), covered
+
+
+def displaced(u: Tensor, lattice: Lattice, points: np.ndarray) -> np.ndarray:
+    """``x + u(x)`` of points x ``(N, 3)`` in RAS mm, for a float64 displacement ``(1, 3, K, J, I)`` on a lattice."""
+    grid = torch.from_numpy(apply(lattice.ras_to_grid, points)).reshape(1, 1, 1, -1, 3)
+    return points + warp(u, grid)[0, :, 0, 0].T.numpy()
 
 
 def lattice_points(lattice: Lattice) -> np.ndarray:
@@ -143,23 +147,44 @@ def affine_fit(field: DisplacementField, stride: int = 4) -> np.ndarray:
 def invert(
     field: DisplacementField, lattice: Lattice, *, tolerance_mm: float = 0.01, iterations: int = 60
 ) -> tuple[DisplacementField, np.ndarray]:
-    """phi^-1 on another lattice (usually one that encloses the moving image), by a fixed-point iteration.
-
-    ``x <- x + M^-1 (y - phi(x))`` with M the field's affine fit, so that a large rotation or offset doesn't slow it.
+    """phi^-1 on another lattice (usually one that encloses the moving image), see :func:`inverse_points`.
 
     Returns:
-        The inverse, and what is left of ``|phi(phi^-1(y)) - y|`` in mm at each voxel, ``(K, J, I)`` float32. Where y is
-        not in phi's range (beyond the fixed image) or phi folds, the residual stays large.
+        The inverse, and what is left of ``|phi(phi^-1(y)) - y|`` in mm at each voxel, ``(K, J, I)`` float32.
     """
-    matrix = affine_fit(field)
-    back = np.linalg.inv(matrix)
     y = lattice_points(lattice)
-    x = apply(back, y)
-    for _ in range(iterations):
-        step = (y - field(x)) @ back[:3, :3].T
-        x += step
-        if np.percentile(np.abs(step), 99.9) < tolerance_mm:
-            break
-    residual = np.linalg.norm(field(x) - y, axis=1)
+    x, residual = inverse_points(field, y, tolerance_mm=tolerance_mm, iterations=iterations)
     inverse = DisplacementField((x - y).reshape(*lattice.shape, 3), lattice)
     return inverse, residual.reshape(lattice.shape).astype(np.float32)
+
+
+def inverse_points(
+    field: DisplacementField, points_ras: np.ndarray, *, tolerance_mm: float = 0.001, iterations: int = 60
+) -> tuple[np.ndarray, np.ndarray]:
+    """phi^-1 of points, by a fixed-point iteration.
+
+    ``x <- x + M^-1 (y - phi(x))`` with M the field's affine fit, so that a large rotation or offset doesn't slow it. A
+    point whose step is below the tolerance goes on no further.
+
+    Args:
+        field: phi.
+        points_ras: y, ``(N, 3)`` in the moving image's RAS mm.
+        tolerance_mm: Length of a step along each axis at which a point is found.
+        iterations: Most steps.
+
+    Returns:
+        x, ``(N, 3)`` in the fixed image's RAS mm, and what is left of ``|phi(x) - y|`` in mm, ``(N,)``. Where y is not
+        in phi's range (beyond the fixed image) or phi folds, the residual stays large.
+    """
+    y = np.asarray(points_ras, dtype=np.float64)
+    back = np.linalg.inv(affine_fit(field))
+    u = field.tensor().double()
+    x = apply(back, y)
+    unsettled = np.arange(len(y))
+    for _ in range(iterations):
+        step = (y[unsettled] - displaced(u, field.lattice, x[unsettled])) @ back[:3, :3].T
+        x[unsettled] += step
+        unsettled = unsettled[np.abs(step).max(axis=1) >= tolerance_mm]
+        if not unsettled.size:
+            break
+    return x, np.linalg.norm(displaced(u, field.lattice, x) - y, axis=1)

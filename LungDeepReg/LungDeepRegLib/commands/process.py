@@ -1,0 +1,31 @@
+"""The process that a command runs in."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+from types import FrameType
+
+
+def start_time() -> float | None:
+    """When this process began, in seconds since 1970, so that the time for imports counts; None if it isn't known.
+
+    Linux tells it in /proc (proc(5), field 22 of stat), in clock ticks since the machine was started.
+    """
+    try:
+        fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
+        since_boot = int(fields[19]) / os.sysconf("SC_CLK_TCK")
+        return time.time() - (time.clock_gettime(time.CLOCK_BOOTTIME) - since_boot)
+    except (OSError, ValueError, IndexError, AttributeError):
+        return None
+
+
+def interrupt_on_termination() -> None:
+    """Let a polite kill (SIGTERM) clean up like Ctrl-C."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupt)

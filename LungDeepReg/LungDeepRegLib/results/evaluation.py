@@ -1,0 +1,220 @@
+"""The figures that judge a transformation, whoever made it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from ..displacement_field import DisplacementField, lattice_points
+from ..geometry import Lattice, apply, corner_indices, covering_lattice, index_box
+from ..landmarks import matched
+from ..metrics import (
+    Distribution,
+    consistency_mm,
+    dice,
+    folded_cells,
+    folded_percent,
+    jacobian_determinant,
+    landmark_errors,
+)
+from ..preprocessing import block_factors
+from ..similarity import parse_similarity
+from ..volume import Volume, averaged, block_mean, resample
+from .images import affine_field, box_around, extent, warped_mask
+from .pair import Pair
+
+SIMILARITY_SPACING_MM = 3.0
+NEAR_LUNG_MM = 10.0
+"""Statistics of local similarity reach a little beyond the lungs."""
+FOLDING_PLANES = 32
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What was measured; None where it wasn't. :data:`summary.SCHEMA` says what each figure is."""
+
+    dice_before: float | None
+    dice_aligned: float | None
+    dice_after: float | None
+    landmark_error_mm: dict[str, dict[str, Distribution] | None] | None
+    similarity: dict[str, str | float | None]
+    folded_percent_lung: float | None
+    folded_percent: float
+    mean_jacobian_lung: float | None
+    lung_volume_ratio: float | None
+    inversion_residual_mm: dict[str, float] | None
+    inverse_consistency_mm: Distribution | None
+
+
+def evaluate(
+    pair: Pair,
+    phi: DisplacementField,
+    *,
+    alignment: np.ndarray | None = None,
+    inverse: tuple[DisplacementField, np.ndarray] | None = None,
+    backward: DisplacementField | None = None,
+) -> Evaluation:
+    """Judge a transformation by all that is known about a pair of images.
+
+    Args:
+        pair: The images with their masks and landmarks.
+        phi: The transformation, fixed RAS mm to moving RAS mm.
+        alignment: The affine part that came first, 4x4, where there was one.
+        inverse: phi^-1 and its residual, from :func:`displacement_field.invert`, where it was asked for.
+        backward: The registration of the swapped pair, moving RAS mm to fixed RAS mm, where it was asked for.
+    """
+    identity = affine_field(np.eye(4), pair.fixed.lattice)
+    aligned = None if alignment is None else affine_field(alignment, pair.fixed.lattice)
+    lungs = None if pair.fixed_mask is None else lungs_on_field(pair.fixed.with_array(pair.fixed_mask), phi)
+    similarity_before, similarity_after = local_similarities(pair, identity, phi)
+    return Evaluation(
+        dice_before=mask_overlap(pair, identity),
+        dice_aligned=None if aligned is None else mask_overlap(pair, aligned),
+        dice_after=mask_overlap(pair, phi),
+        landmark_error_mm=errors_of_landmarks(pair, phi, alignment),
+        similarity={"measure": "lncc", "before": similarity_before, "after": similarity_after},
+        folded_percent_lung=None if lungs is None else number(folded_percent(*lungs)),
+        folded_percent=folded_percent_everywhere(phi),
+        mean_jacobian_lung=mean_jacobian(pair, phi),
+        lung_volume_ratio=volume_ratio(pair),
+        inversion_residual_mm=None if inverse is None else inversion_residual(pair, *inverse),
+        inverse_consistency_mm=None if backward is None else consistency(pair, phi, backward),
+    )
+
+
+def number(value: float) -> float | None:
+    """The value, or None where it isn't a number (nothing to be measured there)."""
+    return float(value) if np.isfinite(value) else None
+
+
+def mask_overlap(pair: Pair, phi: DisplacementField) -> float | None:
+    """Dice of the fixed mask and the moving mask warped by nearest neighbour; None without both masks."""
+    if pair.fixed_mask is None or pair.moving_mask is None:
+        return None
+    warped = warped_mask(phi, pair.moving_mask, pair.moving.lattice, pair.fixed.lattice)
+    return number(dice(warped, pair.fixed_mask))
+
+
+def errors_of_landmarks(
+    pair: Pair, phi: DisplacementField, alignment: np.ndarray | None
+) -> dict[str, dict[str, Distribution] | None] | None:
+    """Distances between mapped fixed and moving landmarks before, aligned and after; None without both sets."""
+    if pair.fixed_landmarks is None or pair.moving_landmarks is None:
+        return None
+    fixed, moving, _ = matched(pair.fixed_landmarks, pair.moving_landmarks)
+    return {
+        "before": landmark_errors(fixed, moving),
+        "aligned": None if alignment is None else landmark_errors(apply(alignment, fixed), moving),
+        "after": landmark_errors(phi(fixed), moving),
+    }
+
+
+def local_similarities(pair: Pair, *fields: DisplacementField) -> list[float | None]:
+    """Mean squared local correlation coefficient of the fixed and the warped image for each field, 0 to 1 (alike).
+
+    Over cubes of 7 voxels of 3 mm around the voxels of the fixed image's lungs (without a mask: of the whole image)
+    that the moving image covers; None where there are none.
+    """
+    fixed, moving, lattice = pair.fixed, pair.moving, similarity_lattice(pair)
+    still = averaged(fixed, lattice, pair.fixed_intensity.normalised).tensor()
+    factors = block_factors(moving.lattice, SIMILARITY_SPACING_MM)
+    blocks = block_mean(moving, factors, pair.moving_intensity.normalised)
+    region = fixed.lattice.contains(lattice_points(lattice)).reshape(lattice.shape)
+    if pair.fixed_mask is not None:
+        region &= resample(fixed.with_array(pair.fixed_mask), lattice, mode="nearest").array
+    found: list[float | None] = []
+    for phi in fields:
+        warped, covered = phi.warp(blocks, lattice, fill=0.0)
+        weights = torch.from_numpy(region & covered)[None, None].float()
+        loss = parse_similarity("lncc")(still, warped.tensor(), weights) if weights.any() else None
+        found.append(None if loss is None else 1.0 - float(loss))
+    return found
+
+
+def similarity_lattice(pair: Pair) -> Lattice:
+    """The lattice on which similarity is measured: 3 mm around the lungs, or around the whole image."""
+    lattice = pair.fixed.lattice
+    if pair.fixed_mask is not None and pair.fixed_mask.any():
+        first, last = extent(pair.fixed_mask)
+        lattice = index_box(lattice, first, np.maximum(last - first + 1, 2))
+        return covering_lattice(lattice, SIMILARITY_SPACING_MM, NEAR_LUNG_MM)
+    return covering_lattice(lattice, SIMILARITY_SPACING_MM, 0.0)
+
+
+def lungs_on_field(mask: Volume, phi: DisplacementField) -> tuple[DisplacementField, np.ndarray]:
+    """The part of a field around the fixed image's lungs, and which of its nodes lie in them, bool ``(K, J, I)``."""
+    part = field_around(mask, phi)
+    inside = mask.lattice.contains(lattice_points(part.lattice)).reshape(part.lattice.shape)
+    return part, resample(mask, part.lattice, mode="nearest").array & inside
+
+
+def field_around(mask: Volume, phi: DisplacementField) -> DisplacementField:
+    """The part of a field around what is marked in the fixed image, two nodes wider; all of it if that is nowhere."""
+    first, last = extent(mask.array)
+    corners = apply(mask.ijk_to_ras, first + corner_indices(tuple((last - first + 1)[::-1])))
+    box = box_around(phi.lattice, corners, margin=2)
+    return phi if box is None else DisplacementField(phi.vectors[box[1]], box[0])
+
+
+def folded_percent_everywhere(phi: DisplacementField) -> float:
+    """Percentage of folded cells of the whole field, a few planes at a time."""
+    folded = total = 0
+    i, j, k = phi.lattice.shape[::-1]
+    for start in range(0, k - 1, FOLDING_PLANES):
+        stop = min(start + FOLDING_PLANES + 1, k)  # neighbours share a plane
+        part = index_box(phi.lattice, np.array([0, 0, start]), np.array([i, j, stop - start]))
+        cells = folded_cells(DisplacementField(phi.vectors[start:stop], part))
+        folded, total = folded + int(cells.sum()), total + cells.size
+    return 100 * folded / total
+
+
+def mean_jacobian(pair: Pair, phi: DisplacementField) -> float | None:
+    """Mean Jacobian determinant over the voxels of the fixed image's lungs; None without a mask."""
+    if pair.fixed_mask is None or not pair.fixed_mask.any():
+        return None
+    part = field_around(pair.fixed.with_array(pair.fixed_mask), phi)
+    corners = apply(pair.fixed.ijk_to_ras, np.stack(extent(pair.fixed_mask)).astype(float))
+    box = box_around(pair.fixed.lattice, corners)
+    assert box is not None, "the lungs lie in their image"
+    determinant = resample(Volume(jacobian_determinant(part), part.lattice.ijk_to_ras), box[0])
+    return float(determinant.array[pair.fixed_mask[box[1]]].mean(dtype=np.float64))
+
+
+def volume_ratio(pair: Pair) -> float | None:
+    """Volume of the moving image's lungs over that of the fixed image's; None without both masks."""
+    if pair.fixed_mask is None or pair.moving_mask is None or not pair.fixed_mask.any():
+        return None
+    voxels = int(pair.moving_mask.sum()) / int(pair.fixed_mask.sum())
+    return voxels * pair.moving.lattice.voxel_volume_mm3 / pair.fixed.lattice.voxel_volume_mm3
+
+
+def inversion_residual(pair: Pair, inverse: DisplacementField, residual: np.ndarray) -> dict[str, float] | None:
+    """What is left of ``|phi(phi^-1(y)) - y|`` at the inverse's nodes y in the moving image's lungs.
+
+    Without a mask: at the nodes y of the moving image whose phi^-1(y) lies in the fixed image.
+    """
+    nodes = lattice_points(inverse.lattice)
+    region = pair.moving.lattice.contains(nodes)
+    if pair.moving_mask is not None:
+        mask = pair.moving.with_array(pair.moving_mask)
+        region &= resample(mask, inverse.lattice, mode="nearest").array.ravel()
+    else:
+        region &= pair.fixed.lattice.contains(nodes + inverse.vectors.reshape(-1, 3))
+    values = residual.ravel()[region]
+    if not values.size:
+        return None
+    found = Distribution.of(values)
+    return {"mean": found.mean, "p95": found.p95, "max": found.max}
+
+
+def consistency(pair: Pair, phi: DisplacementField, backward: DisplacementField) -> Distribution | None:
+    """``|psi(phi(x)) - x|`` at the field's nodes x in the fixed image's lungs (without a mask: in the fixed image)."""
+    if pair.fixed_mask is None:
+        nodes = lattice_points(phi.lattice)
+        points = nodes[pair.fixed.lattice.contains(nodes)]
+    else:
+        part, lungs = lungs_on_field(pair.fixed.with_array(pair.fixed_mask), phi)
+        points = lattice_points(part.lattice)[lungs.ravel()]
+    return Distribution.of(consistency_mm(phi, backward, points)) if len(points) else None

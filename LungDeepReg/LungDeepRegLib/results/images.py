@@ -1,0 +1,172 @@
+"""The images that come out of a transformation: deformed masks, differences, the Jacobian determinant."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from ..displacement_field import DisplacementField, lattice_points
+from ..geometry import Lattice, apply, corner_indices, covering_lattice, index_box
+from ..metrics import jacobian_determinant
+from ..volume import Volume, resample, slabs
+from .pair import Pair
+
+AFFINE_NODES_MM = 50.0
+"""An affine map is linear between any nodes."""
+
+
+def affine_field(matrix: np.ndarray, lattice: Lattice) -> DisplacementField:
+    """The affine map of a 4x4 RAS-to-RAS matrix, as a field of few nodes that encloses a lattice."""
+    return DisplacementField.from_matrix(matrix, covering_lattice(lattice, AFFINE_NODES_MM, AFFINE_NODES_MM))
+
+
+def by_world_identity(pair: Pair) -> tuple[Volume, np.ndarray]:
+    """The moving image on the fixed image's voxels as both lie in the scanner, and where it covers them."""
+    if pair.moving.lattice == pair.fixed.lattice:
+        return pair.moving, np.ones(pair.fixed.array.shape, bool)
+    identity = affine_field(np.eye(4), pair.fixed.lattice)
+    return identity.warp(pair.moving, pair.fixed.lattice, fill=pair.moving_intensity.fill)
+
+
+def stored(warped: Volume, like: np.dtype) -> Volume:
+    """A deformed image in its original's type: integers rounded, so that differences between files are exact."""
+    if np.dtype(like).kind not in "iu":
+        return warped
+    limits = np.iinfo(like)
+    # float32 can't hold the largest 32-bit integers: clip a little below.
+    rounded = np.clip(np.rint(warped.array), limits.min, np.nextafter(np.float32(limits.max), np.float32(0)))
+    return warped.with_array(rounded.astype(like))
+
+
+def warped_mask(phi: DisplacementField, mask: np.ndarray, moving: Lattice, lattice: Lattice) -> np.ndarray:
+    """The moving image's mask on another lattice: at each voxel centre x the nearest voxel to phi(x).
+
+    Only the part of the lattice is sampled from where phi can reach the mask.
+
+    Args:
+        phi: Fixed RAS mm to moving RAS mm.
+        mask: bool ``(K, J, I)`` on the moving image's voxels.
+        moving: The moving image's lattice.
+        lattice: Where the mask is wanted, usually the fixed image's lattice.
+
+    Returns:
+        bool ``(K, J, I)`` on ``lattice``; False where the moving image doesn't reach.
+    """
+    result = np.zeros(lattice.shape, bool)
+    box = reaching_box(phi, mask, moving, lattice)
+    if box is None:
+        return result
+    part, voxels = box
+    warped, _ = phi.warp(Volume(mask, moving.ijk_to_ras), part, fill=0, mode="nearest")
+    result[voxels] = warped.array
+    return result
+
+
+Slices = tuple[slice, slice, slice]
+"""Part of an array, along ``(k, j, i)``."""
+
+
+def reaching_box(
+    phi: DisplacementField, mask: np.ndarray, moving: Lattice, lattice: Lattice
+) -> tuple[Lattice, Slices] | None:
+    """The box of voxels of ``lattice`` from where phi can reach a mask of the moving image; None if there is none.
+
+    Within a cell of its lattice phi lies in the hull of its values at the corners, so whole cells are told by these.
+    """
+    if not mask.any():
+        return None
+    if not phi.lattice.contains(apply(lattice.ijk_to_ras, corner_indices(lattice.shape))).all():
+        return lattice, (slice(None), slice(None), slice(None))
+    low, high = extent(mask)
+    y = apply(moving.ras_to_ijk, lattice_points(phi.lattice) + phi.vectors.reshape(-1, 3))
+    y = y.reshape(*phi.lattice.shape, 3)
+    reaching = np.all((over_corners(y, np.minimum) <= high + 1) & (over_corners(y, np.maximum) >= low - 1), axis=-1)
+    if not reaching.any():
+        return None
+    first, last = extent(reaching)
+    nodes = first + corner_indices(tuple((last - first + 2)[::-1]))
+    return box_around(lattice, apply(phi.lattice.ijk_to_ras, nodes))
+
+
+def over_corners(values: np.ndarray, take: np.ufunc) -> np.ndarray:
+    """The least or greatest of the values at each cell's eight corners: ``(K, J, I, C)`` to ``(K-1, J-1, I-1, C)``."""
+    for axis in range(3):
+        before, after = [slice(None)] * 3, [slice(None)] * 3
+        before[axis], after[axis] = slice(None, -1), slice(1, None)
+        values = take(values[tuple(before)], values[tuple(after)])
+    return values
+
+
+def extent(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """First and last index ``(i, j, k)`` of what is marked in a mask that isn't empty."""
+    along = [np.flatnonzero(mask.any(axis=tuple({0, 1, 2} - {axis}))) for axis in (2, 1, 0)]
+    return np.array([marked[0] for marked in along]), np.array([marked[-1] for marked in along])
+
+
+def box_around(lattice: Lattice, points_ras: np.ndarray, margin: int = 0) -> tuple[Lattice, Slices] | None:
+    """The part of a lattice that holds all the points that lie in it, with a margin in voxels; None if it is empty."""
+    size = np.array(lattice.shape[::-1])
+    ijk = apply(lattice.ras_to_ijk, points_ras)
+    start = np.clip(np.floor(ijk.min(axis=0)).astype(int) - margin, 0, size)
+    stop = np.clip(np.ceil(ijk.max(axis=0)).astype(int) + margin + 1, 0, size)
+    if np.any(stop <= start):
+        return None
+    start = np.where(stop - start < 2, np.minimum(start, size - 2), start)  # a lattice has two voxels along each axis
+    stop = np.maximum(stop, start + 2)
+    i, j, k = (slice(int(a), int(b)) for a, b in zip(start, stop, strict=True))
+    return index_box(lattice, start, stop - start), (k, j, i)
+
+
+def difference(pair: Pair, warped: Volume, covered: np.ndarray) -> Volume:
+    """Deformed moving image minus fixed image; 0 where the moving image doesn't cover the fixed one.
+
+    Two CTs: in HU, both clamped at -1024 (scanners pad outside their cone with less). Two MRIs: in stored units.
+    Images of different modalities: of the intensities that the engine works with, windowed to [0, 1], since their
+    stored units can't be compared.
+
+    Args:
+        pair: The images, and how they are read.
+        warped: The moving image on the fixed image's voxels, in the type in which it is written.
+        covered: Where it is covered, bool ``(K, J, I)``.
+
+    Returns:
+        int16 where all stored values are integers and the differences fit, int32 if they don't, otherwise float32.
+    """
+    read_moving, read_fixed = comparable_readings(pair)
+    result = np.empty(warped.array.shape, np.float32)
+    for planes, _ in slabs(warped.lattice):
+        result[planes] = read_moving(warped.array[planes]) - read_fixed(pair.fixed.array[planes])
+    result[~covered] = 0
+    integers = pair.modality is not None and warped.array.dtype.kind in "iu" and pair.fixed.array.dtype.kind in "iu"
+    if integers:
+        small = np.abs(result).max() < np.iinfo(np.int16).max
+        result = np.rint(result).astype(np.int16 if small else np.int32)
+    return Volume(result, pair.fixed.ijk_to_ras, f"{warped.name} minus {pair.fixed.name}")
+
+
+Reading = Callable[[np.ndarray], np.ndarray]
+
+
+def comparable_readings(pair: Pair) -> tuple[Reading, Reading]:
+    """How stored values of the moving and of the fixed image become numbers that may be subtracted."""
+    if pair.modality == "ct":
+        return pair.moving_intensity.hounsfield, pair.fixed_intensity.hounsfield
+    if pair.modality is None:
+        return pair.moving_intensity.normalised, pair.fixed_intensity.normalised
+    return _as_float, _as_float
+
+
+def _as_float(array: np.ndarray) -> np.ndarray:
+    return array.astype(np.float32)
+
+
+def difference_unit(pair: Pair) -> str:
+    """The unit of :func:`difference`, for people."""
+    return {"ct": "HU", "mri": "stored units", None: "of the window"}[pair.modality]
+
+
+def jacobian_volume(phi: DisplacementField, lattice: Lattice) -> Volume:
+    """``det(d phi / d x)`` on a lattice, float32, from the field's own lattice by linear interpolation."""
+    determinant = Volume(jacobian_determinant(phi), phi.lattice.ijk_to_ras, "jacobian")
+    return resample(determinant, lattice)
