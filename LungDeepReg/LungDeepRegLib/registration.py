@@ -159,7 +159,11 @@ def register(
 
     with clock.stage("refine"):
         if options.refine != "off":
-            residual = refined(fixed_ready, moving_ready, alignment, residual, options, device, clock)
+            residual, device = with_cpu_in_reserve(
+                lambda where: refined(fixed_ready, moving_ready, alignment, residual, options, where, clock),
+                device,
+                warnings,
+            )
 
     with clock.stage("warp"):
         phi = written_field(alignment.matrix, residual, fixed.lattice)
@@ -211,6 +215,26 @@ def refined(
     lattice = registration_lattice(fixed, moving, alignment.matrix)
     pyramid = levels(fixed, moving, lattice, alignment.matrix, similarity, len(plan.iterations), device)
     return refine(pyramid, similarity, plan, start, lambda fraction: clock.progress("refine", fraction))
+
+
+def with_cpu_in_reserve(
+    run: Callable[[torch.device], DisplacementField], device: torch.device, warnings: list[str]
+) -> tuple[DisplacementField, torch.device]:
+    """Run on a device; where a GPU's memory doesn't suffice, once more on the CPU, and say so in the warnings.
+
+    Returns:
+        What was found, and the device that found it.
+    """
+    try:
+        return run(device), device
+    except RuntimeError as error:  # torch.OutOfMemoryError is one since torch 2.5; MPS has none of its own
+        if device.type == "cpu" or "out of memory" not in str(error):
+            raise
+    # Here the error, and with it whatever it kept alive on the GPU, is gone.
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    warnings.append(f"the memory of {device_name(device)} didn't suffice; it went on on the CPU, which takes longer")
+    return run(torch.device("cpu")), torch.device("cpu")
 
 
 def choose_device(name: str) -> torch.device:
