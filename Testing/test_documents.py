@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from LungDeepRegLib.image_io import write_volume
 from LungDeepRegLib.phantom import PhantomConfig, chest_lattice, make_pair
+from LungDeepRegLib.results.output_files import IMAGES, OTHERS
+from LungDeepRegLib.results.summary import SCHEMA
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -60,6 +62,12 @@ def test_command_line_of_the_readme_has_only_options_that_exist():
         )
         for option in re.findall(r"--[a-z-]+", command):
             assert option in done.stdout
+
+
+def test_tables_of_files_and_of_summary_entries_are_the_programs_own():
+    rows = dict(re.findall(r"^\| `([\w.]+)` \| (.*) \|$", README, re.MULTILINE))
+    expected = {**{f"{name}.nii.gz": text for name, text in IMAGES.items()}, **OTHERS, **SCHEMA}
+    assert {name: text.replace("\\|", "|") for name, text in rows.items()} == expected
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
