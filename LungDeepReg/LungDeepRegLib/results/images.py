@@ -162,8 +162,8 @@ def _as_float(array: np.ndarray) -> np.ndarray:
 
 
 def difference_unit(pair: Pair) -> str:
-    """The unit of :func:`difference`, for people."""
-    return {"ct": "HU", "mri": "stored units", None: "of the window"}[pair.modality]
+    """The unit of :func:`difference`, for people; nothing for a scanner's own units."""
+    return {"ct": "HU", "mri": "", None: "of the window"}[pair.modality]
 
 
 def jacobian_volume(phi: DisplacementField, lattice: Lattice) -> Volume:

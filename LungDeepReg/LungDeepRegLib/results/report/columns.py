@@ -34,6 +34,7 @@ DETERMINANT_LIMITS = (1.5, 4.0)
 NO_VOLUME = 1e-6
 """Stands for what is folded on a logarithmic scale."""
 GRID_MM = 10.0
+GRID_IMAGE_ALPHA = 0.2
 OUTLINE_WIDTH = 1.1
 OUTSIDE_ALPHA = 0.3
 """What is beyond the lungs is continued, not registered."""
@@ -58,7 +59,7 @@ class Scale:
     @property
     def labels(self) -> list[str]:
         """The ticks in words."""
-        words = [f"{round(tick, 2):g}" for tick in self.ticks]
+        words = [f"{tick:.0f}" if abs(tick) >= 100 else f"{round(tick, 2):g}" for tick in self.ticks]
         return [words[0], words[1], f"{words[2]} {self.unit}".strip()]
 
 
@@ -103,17 +104,17 @@ def columns(pair: Pair, rows: list[Slice], *, aligned: bool) -> list[Column]:
     def of_lungs(values: Callable[[Slice], np.ndarray], scale: Scale) -> Callable[[Axes, Slice], None]:
         def draw(axes: Axes, row: Slice) -> None:
             axes.set_facecolor(BACKGROUND)
-            picture(axes, row, values(row), scale, dim=~in_lungs(row))
+            picture(axes, row, values(row), scale, np.where(in_lungs(row), 1.0, OUTSIDE_ALPHA))
             outline(axes, row, row.fixed_lungs, FIXED_OUTLINE)
 
         return draw
 
     def growth(row: Slice) -> np.ndarray:
-        return np.where(row.jacobian <= 0, NO_VOLUME, np.maximum(row.jacobian, determinant.ticks[0]))
+        return np.where(row.jacobian <= 0, NO_VOLUME, np.maximum(row.jacobian, 1.01 * determinant.ticks[0]))
 
     def grid(axes: Axes, row: Slice) -> None:
         axes.set_facecolor(BACKGROUND)
-        picture(axes, row, row.fixed, grey[0], dim=np.ones(row.fixed.shape, bool))
+        picture(axes, row, row.fixed, grey[0], GRID_IMAGE_ALPHA)
         deformed_grid(axes, row)
 
     return [
@@ -128,13 +129,12 @@ def columns(pair: Pair, rows: list[Slice], *, aligned: bool) -> list[Column]:
     ]
 
 
-def picture(axes: Axes, row: Slice, values: np.ndarray, scale: Scale, *, dim: np.ndarray | None = None) -> None:
-    """An array in its place, in mm; dimmed where ``dim`` is True."""
+def picture(axes: Axes, row: Slice, values: np.ndarray, scale: Scale, alpha: np.ndarray | float = 1.0) -> None:
+    """An array in its place, in mm."""
     width, height = row.cut.size_mm
-    alpha = None if dim is None else np.where(dim, OUTSIDE_ALPHA, 1.0)
     axes.imshow(
         values, cmap=scale.colours, norm=scale.norm, extent=(0, width, height, 0), aspect="auto", alpha=alpha,
-        interpolation="auto" if dim is None else "nearest",
+        interpolation="auto" if np.ndim(alpha) == 0 else "nearest",
     )  # fmt: skip
 
 
@@ -182,7 +182,7 @@ def grey_scale(intensity: Intensity) -> Scale:
     low, high = LUNG_WINDOW_HU if ct else (intensity.low, intensity.high)
     grey = colormaps["gray"].copy()
     grey.set_bad(NOWHERE)
-    return Scale(grey, Normalize(low, high), [low, (low + high) / 2, high], "HU" if ct else "stored units")
+    return Scale(grey, Normalize(low, high), [low, (low + high) / 2, high], "HU" if ct else "")
 
 
 def difference_scale(pair: Pair, rows: list[Slice]) -> Scale:

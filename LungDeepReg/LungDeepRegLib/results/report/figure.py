@@ -145,13 +145,8 @@ def label_row(figure: Figure, layout: Layout, row: Slice, top: float) -> None:
 def letters(axes: Axes, row: Slice) -> None:
     """Anatomical directions at the edges of a picture."""
     left, right, top, bottom = row.cut.letters
-    style: dict[str, Any] = {
-        "transform": axes.transAxes,
-        "color": TEXT,
-        "fontsize": 12,
-        "weight": "bold",
-        "path_effects": edged(),
-    }
+    style: dict[str, Any] = {"transform": axes.transAxes, "color": TEXT, "fontsize": 12, "weight": "bold"}
+    style["path_effects"] = edged(2.5)
     axes.text(0.02, 0.5, left, ha="left", va="center", **style)
     axes.text(0.98, 0.5, right, ha="right", va="center", **style)
     axes.text(0.5, 0.985, top, ha="center", va="top", **style)
@@ -161,16 +156,15 @@ def letters(axes: Axes, row: Slice) -> None:
 def scale_bar(axes: Axes, row: Slice) -> None:
     """A length of 50 mm, at the bottom left."""
     x, y = 0.05 * row.cut.size_mm[0], row.cut.size_mm[1] * 0.955
-    style: dict[str, Any] = {"color": TEXT, "path_effects": edged()}
-    axes.plot([x, x + SCALE_BAR_MM], [y, y], linewidth=2.5, solid_capstyle="butt", **style)
-    axes.text(x, y - 3, f"{SCALE_BAR_MM} mm", fontsize=10, ha="left", va="bottom", **style)
+    axes.plot([x, x + SCALE_BAR_MM], [y, y], color=TEXT, linewidth=3, path_effects=edged(5.5), solid_capstyle="butt")
+    axes.text(x, y - 5, f"{SCALE_BAR_MM} mm", fontsize=10, va="bottom", color=TEXT, path_effects=edged(2.5))
 
 
-def edged() -> list[Any]:
+def edged(width: float) -> list[Any]:
     """A dark edge, so that light words and lines can be read on any picture."""
     from matplotlib.patheffects import withStroke
 
-    return [withStroke(linewidth=2.5, foreground=BACKGROUND)]
+    return [withStroke(linewidth=width, foreground=BACKGROUND)]
 
 
 def colour_bar(figure: Figure, layout: Layout, number: int, kind: Column) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..summary import NOTICE
-from .style import ALERT, FAINT, TEXT
+from .style import ALERT, FAINT, FIXED_OUTLINE, MOVING_OUTLINE, TEXT
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -97,7 +97,10 @@ def draw_header(figure: Figure, summary: dict[str, Any], left: float, right: flo
 
     title = f"{summary['moving']} (moving)  \N{RIGHTWARDS ARROW}  {summary['fixed']} (fixed)"
     text(left, 16, textwrap.shorten(title, 110, placeholder=" ..."), 17, TEXT, weight="bold")
-    text(width - right, 18, NOTICE, 13, ALERT, ha="right")
+    text(width - right, 14, NOTICE, 13, ALERT, ha="right")
+    if summary["masks"]["fixed"] or summary["masks"]["moving"]:
+        text(width - right - 130, 37, "outlines: fixed lungs", 11.5, FIXED_OUTLINE, ha="right")
+        text(width - right, 37, "moving lungs", 11.5, MOVING_OUTLINE, ha="right")
     found = tiles(summary)
     step = (width - left - right) / len(found)
     for number, tile in enumerate(found):
