@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +15,7 @@ from .displacement_field import lattice_points
 from .geometry import Lattice, apply, index_box
 from .preprocessing import Prepared
 from .similarity import Similarity
-from .volume import resample
+from .volume import Volume, resample
 
 NEAR_LUNG_MM = 3.0
 """Similarity is evaluated this far beyond the lungs, so that their surface counts."""
@@ -42,8 +43,7 @@ def levels(
     moving: Prepared,
     lattice: Lattice,
     matrix: np.ndarray,
-    similarity: Similarity,
-    count: int,
+    similarities: Sequence[Similarity],
     device: torch.device | str = "cpu",
 ) -> list[Level]:
     """The pyramid, coarsest level first.
@@ -53,22 +53,30 @@ def levels(
         moving: The moving image.
         lattice: The registration lattice; the finest level averages about twice its finest spacing.
         matrix: The alignment, 4x4, fixed RAS mm to moving RAS mm.
-        similarity: What features are computed.
-        count: How many levels.
+        similarities: What features are computed on each level, coarsest first.
         device: Where the features go.
     """
-    steps = pooling_steps(lattice, count)
+    steps = pooling_steps(lattice, len(similarities))
     lattice = padded_to_multiple(lattice, np.prod(steps, axis=0))
-    images = [resample(fixed.image, lattice), resample(moving.image, lattice, matrix=matrix)]
-    fixed_image, moving_image = (image.tensor(device) for image in images)
+    fixed_image = as_blurred_as_interpolated(resample(fixed.image, lattice)).tensor(device)
+    moving_image = resample(moving.image, lattice, matrix=matrix).tensor(device)
     found = []
-    for step in steps:
+    for step, similarity in zip(steps, reversed(similarities), strict=True):
         features = [average(similarity.features(image), step) for image in (fixed_image, moving_image)]
         fixed_image, moving_image = average(fixed_image, step), average(moving_image, step)
         lattice = index_box(lattice, np.zeros(3), np.array(lattice.shape[::-1]) // step, step)
         mask = torch.from_numpy(evaluation_mask(fixed, moving, lattice, matrix)).to(device)
         found.append(Level(lattice, *features, mask[None, None].float()))
     return found[::-1]
+
+
+def as_blurred_as_interpolated(volume: Volume) -> Volume:
+    """The volume smoothed as much as linear interpolation between voxels smooths the moving image, on the average.
+
+    At the phase t between two voxels the interpolation's kernel has the variance ``t (1 - t)``, on average 1/6.
+    """
+    smooth = ndimage.gaussian_filter(volume.array, (1 / 6) ** 0.5, mode="nearest")
+    return volume.with_array(smooth)
 
 
 def pooling_steps(lattice: Lattice, count: int) -> list[np.ndarray]:

@@ -21,6 +21,7 @@ from .geometry import Lattice, identity_grid, index_box
 from .pyramid import Level
 from .similarity import Similarity
 from .unfolding import unfolded
+from .volume import world_grid
 from .warp import warp
 
 CONTROL = 2
@@ -49,7 +50,7 @@ def refine(
     levels: list[Level],
     similarity: Similarity,
     plan: Plan,
-    start: DisplacementField | None = None,
+    start: DisplacementField,
     progress: Callable[[float], None] = lambda fraction: None,
 ) -> DisplacementField:
     """The residual displacement v, without folds, on the finest level's lattice.
@@ -58,7 +59,7 @@ def refine(
         levels: From :func:`pyramid.levels`, coarsest first, as many as the plan has.
         similarity: What the levels' features are of.
         plan: Steps of each level.
-        start: v to start from, zero where None.
+        start: v to start from, on any lattice.
         progress: Told the fraction that is done.
     """
     smoothness = sum(weight * SMOOTHNESS[term.name] for term, weight in similarity.terms)
@@ -70,6 +71,15 @@ def refine(
     return unfolded(start)
 
 
+def dissimilarity(level: Level, v: DisplacementField) -> float:
+    """Mean squared difference of a level's features over its mask, the moving ones moved by v."""
+    grid = world_grid(level.lattice, level.lattice)
+    to_grid = torch.from_numpy(level.lattice.ras_to_grid[:3, :3].T.copy()).float()
+    grid = grid + torch.from_numpy(v.on(level.lattice).vectors)[None] @ to_grid
+    difference = (warp(level.moving, grid.to(level.moving.device)) - level.fixed).square().mean(1, keepdim=True)
+    return float((difference * level.mask).sum() / level.mask.sum())
+
+
 def _counter(progress: Callable[[float], None], done: int, total: int) -> Callable[[int], None]:
     return lambda step: progress((done + step + 1) / total)
 
@@ -78,7 +88,7 @@ def _optimise(
     level: Level,
     similarity: Similarity,
     smoothness: float,
-    start: DisplacementField | None,
+    start: DisplacementField,
     steps: int,
     rate: float,
     step_done: Callable[[int], None],
@@ -86,8 +96,7 @@ def _optimise(
     """Adam on the control points of one level."""
     lattice, device = level.lattice, level.fixed.device
     control = control_lattice(lattice)
-    v = torch.zeros(1, 3, *control.shape, device=device) if start is None else start.on(control).tensor(device)
-    v = v.contiguous().requires_grad_()
+    v = start.on(control).tensor(device).requires_grad_()
     optimiser, rate_mm = Adam(v), rate * float(lattice.spacing_mm.min())
     sites = Sites.of(level, similarity)
     objective = similarity.against(sites.fixed, sites.mask)

@@ -12,14 +12,17 @@ import torch
 
 from .alignment import ALIGNMENTS, Alignment, align
 from .checkpoint import Checkpoint
+from .discrete_search import search
 from .displacement_field import DisplacementField
 from .intensity import MODALITIES, Intensity, choose_intensity
 from .lung_mask import find_lungs
+from .network_stage import predict
 from .preprocessing import Prepared, prepare, registration_lattice, working_spacing
 from .pyramid import levels
-from .refinement import PLANS, refine
+from .refinement import PLANS, Plan, dissimilarity, refine
 from .similarity import parse_similarity
 from .transformation import written_field
+from .unfolding import unfolded
 from .volume import Volume, VolumeError, check_image
 
 REFINEMENTS = ("off", *PLANS)
@@ -56,7 +59,7 @@ class Options:
     linear_branch: bool = True
     device: str = "auto"
     seed: int = 0
-    voxel_budget: int = 3_000_000
+    voxel_budget: int = 5_000_000
 
     def __post_init__(self) -> None:
         for name, known in (
@@ -152,18 +155,20 @@ def register(
             msg = f"{fixed.name} and {moving.name} do not overlap after the alignment {options.alignment!r}"
             raise RegistrationError(msg)
 
-    residual = None
-    with clock.stage("network"):
-        if checkpoint is None:
-            warnings.append("no trained weights: the network was left out")
+    def deform(where: torch.device) -> DisplacementField | None:
+        predicted = None
+        with clock.stage("network"):
+            if checkpoint is not None:
+                linear = options.linear_branch
+                predicted = predict(
+                    fixed_ready, moving_ready, alignment.matrix, checkpoint, use_linear=linear, device=where
+                )
+        with clock.stage("refine"):
+            return refined(fixed_ready, moving_ready, alignment.matrix, predicted, options, where, clock, warnings)
 
-    with clock.stage("refine"):
-        if options.refine != "off":
-            residual, device = with_cpu_in_reserve(
-                lambda where: refined(fixed_ready, moving_ready, alignment, residual, options, where, clock),
-                device,
-                warnings,
-            )
+    if checkpoint is None:
+        warnings.append("no trained weights: the network was left out")
+    residual, device = with_cpu_in_reserve(deform, device, warnings)
 
     with clock.stage("warp"):
         phi = written_field(alignment.matrix, residual, fixed.lattice)
@@ -204,16 +209,33 @@ def checked_mask(mask: np.ndarray, volume: Volume) -> np.ndarray:
 def refined(
     fixed: Prepared,
     moving: Prepared,
-    alignment: Alignment,
-    start: DisplacementField | None,
+    matrix: np.ndarray,
+    predicted: DisplacementField | None,
     options: Options,
     device: torch.device,
     clock: Clock,
-) -> DisplacementField:
-    """v after the instance optimisation."""
-    plan, similarity = PLANS[options.refine], parse_similarity(options.similarity)
-    lattice = registration_lattice(fixed, moving, alignment.matrix)
-    pyramid = levels(fixed, moving, lattice, alignment.matrix, similarity, len(plan.iterations), device)
+    warnings: list[str],
+) -> DisplacementField | None:
+    """v: the network's, or what the instance optimisation makes of the best start; None where there is neither.
+
+    The network's result counts only where it is more alike than its input. Without it, or where a search over many
+    displacements finds better, that search is the start.
+    """
+    if predicted is None and options.refine == "off":
+        return None
+    plan, mind = PLANS.get(options.refine, Plan(())), parse_similarity("mind")
+    similarity = parse_similarity(options.similarity)
+    lattice = registration_lattice(fixed, moving, matrix)
+    coarse, *pyramid = levels(fixed, moving, lattice, matrix, [mind, *[similarity] * len(plan.iterations)], device)
+    still = DisplacementField.from_matrix(np.eye(4), coarse.lattice)
+    starts = [still] if predicted is None else [predicted, still]
+    if options.refine != "off":
+        starts.append(search(coarse))
+    start = min(starts, key=lambda v: dissimilarity(coarse, v))
+    if predicted is not None and start is not predicted:
+        warnings.append("the network's result was left out: the images are more alike without it")
+    if options.refine == "off":
+        return unfolded(start)
     return refine(pyramid, similarity, plan, start, lambda fraction: clock.progress("refine", fraction))
 
 
