@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 INSTALL := $(PIP) install --constraint constraints.txt
 
 demo: $(VENV)/demo.stamp
-	$(BIN)/python -m LungDeepRegLib demo --out demo_output
+	$(BIN)/python -m LungDeepRegLib demo --out demo_output --overwrite
 
 test: $(VENV)/test.stamp
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
