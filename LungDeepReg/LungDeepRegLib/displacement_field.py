@@ -13,6 +13,9 @@ from .volume import Volume, slabs, world_grid
 from .warp import warp
 
 
+DIVERGED_MM = 1e4
+
+
 class FieldError(ValueError):
     """Vectors that don't describe a transformation on their lattice."""
 
@@ -163,28 +166,32 @@ def inverse_points(
 ) -> tuple[np.ndarray, np.ndarray]:
     """phi^-1 of points, by a fixed-point iteration.
 
-    ``x <- x + M^-1 (y - phi(x))`` with M the field's affine fit, so that a large rotation or offset doesn't slow it. A
-    point whose step is below the tolerance goes on no further.
+    ``x <- x + M^-1 (y - phi(x))`` with M the field's affine fit, so that a large rotation or offset doesn't slow it.
 
     Args:
         field: phi.
         points_ras: y, ``(N, 3)`` in the moving image's RAS mm.
-        tolerance_mm: Length of a step along each axis at which a point is found.
+        tolerance_mm: ``|phi(x) - y|`` at which a point is found.
         iterations: Most steps.
 
     Returns:
-        x, ``(N, 3)`` in the fixed image's RAS mm, and what is left of ``|phi(x) - y|`` in mm, ``(N,)``. Where y is not
-        in phi's range (beyond the fixed image) or phi folds, the residual stays large.
+        The best x, ``(N, 3)`` in the fixed image's RAS mm, and its ``|phi(x) - y|`` in mm, ``(N,)``. Where y is not in
+        phi's range (beyond the fixed image) or phi folds, the residual stays large.
     """
     y = np.asarray(points_ras, dtype=np.float64)
     back = np.linalg.inv(affine_fit(field))
     u = field.tensor().double()
     x = apply(back, y)
+    best, residual = x.copy(), np.full(len(y), np.inf)
     unsettled = np.arange(len(y))
     for _ in range(iterations):
-        step = (y[unsettled] - displaced(u, field.lattice, x[unsettled])) @ back[:3, :3].T
-        x[unsettled] += step
-        unsettled = unsettled[np.abs(step).max(axis=1) >= tolerance_mm]
+        miss = y[unsettled] - displaced(u, field.lattice, x[unsettled])
+        size = np.linalg.norm(miss, axis=1)
+        better = size < residual[unsettled]
+        best[unsettled[better]], residual[unsettled[better]] = x[unsettled[better]], size[better]
+        going_on = (size >= tolerance_mm) & (size < DIVERGED_MM)
+        unsettled = unsettled[going_on]
         if not unsettled.size:
             break
-    return x, np.linalg.norm(displaced(u, field.lattice, x) - y, axis=1)
+        x[unsettled] += miss[going_on] @ back[:3, :3].T
+    return best, residual

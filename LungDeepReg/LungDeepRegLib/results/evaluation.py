@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ..displacement_field import DisplacementField, lattice_points
+from ..displacement_field import DisplacementField, inside, lattice_points, sampling_grid
 from ..geometry import Lattice, apply, corner_indices, covering_lattice, index_box
 from ..landmarks import matched
 from ..metrics import (
@@ -22,6 +22,7 @@ from ..metrics import (
 from ..preprocessing import block_factors
 from ..similarity import parse_similarity
 from ..volume import Volume, averaged, block_mean, resample
+from ..warp import warp
 from .images import affine_field, box_around, extent, warped_mask
 from .pair import Pair
 
@@ -126,9 +127,10 @@ def local_similarities(pair: Pair, *fields: DisplacementField) -> list[float | N
         region &= resample(fixed.with_array(pair.fixed_mask), lattice, mode="nearest").array
     found: list[float | None] = []
     for phi in fields:
-        warped, covered = phi.warp(blocks, lattice, fill=0.0)
-        weights = torch.from_numpy(region & covered)[None, None].float()
-        loss = parse_similarity("lncc")(still, warped.tensor(), weights) if weights.any() else None
+        # Beyond the moving image its border goes on: a fill value would be structure in the cubes that it reaches into.
+        grid = sampling_grid(phi.tensor(), phi.lattice, lattice, blocks.lattice)
+        weights = (torch.from_numpy(region) & inside(grid, blocks.lattice)[0])[None, None].float()
+        loss = parse_similarity("lncc")(still, warp(blocks.tensor(), grid), weights) if weights.any() else None
         found.append(None if loss is None else 1.0 - float(loss))
     return found
 
@@ -136,7 +138,7 @@ def local_similarities(pair: Pair, *fields: DisplacementField) -> list[float | N
 def similarity_lattice(pair: Pair) -> Lattice:
     """The lattice on which similarity is measured: 3 mm around the lungs, or around the whole image."""
     lattice = pair.fixed.lattice
-    if pair.fixed_mask is not None and pair.fixed_mask.any():
+    if pair.fixed_mask is not None:
         first, last = extent(pair.fixed_mask)
         lattice = index_box(lattice, first, np.maximum(last - first + 1, 2))
         return covering_lattice(lattice, SIMILARITY_SPACING_MM, NEAR_LUNG_MM)
@@ -172,7 +174,7 @@ def folded_percent_everywhere(phi: DisplacementField) -> float:
 
 def mean_jacobian(pair: Pair, phi: DisplacementField) -> float | None:
     """Mean Jacobian determinant over the voxels of the fixed image's lungs; None without a mask."""
-    if pair.fixed_mask is None or not pair.fixed_mask.any():
+    if pair.fixed_mask is None:
         return None
     part = field_around(pair.fixed.with_array(pair.fixed_mask), phi)
     corners = apply(pair.fixed.ijk_to_ras, np.stack(extent(pair.fixed_mask)).astype(float))
@@ -184,7 +186,7 @@ def mean_jacobian(pair: Pair, phi: DisplacementField) -> float | None:
 
 def volume_ratio(pair: Pair) -> float | None:
     """Volume of the moving image's lungs over that of the fixed image's; None without both masks."""
-    if pair.fixed_mask is None or pair.moving_mask is None or not pair.fixed_mask.any():
+    if pair.fixed_mask is None or pair.moving_mask is None:
         return None
     voxels = int(pair.moving_mask.sum()) / int(pair.fixed_mask.sum())
     return voxels * pair.moving.lattice.voxel_volume_mm3 / pair.fixed.lattice.voxel_volume_mm3

@@ -34,9 +34,10 @@ def stored(warped: Volume, like: np.dtype) -> Volume:
     if np.dtype(like).kind not in "iu":
         return warped
     limits = np.iinfo(like)
-    # float32 can't hold the largest 32-bit integers: clip a little below.
-    rounded = np.clip(np.rint(warped.array), limits.min, np.nextafter(np.float32(limits.max), np.float32(0)))
-    return warped.with_array(rounded.astype(like))
+    highest = np.float32(limits.max)
+    if int(highest) > limits.max:  # float32 can't hold the largest 32-bit integers
+        highest = np.nextafter(highest, np.float32(0))
+    return warped.with_array(np.clip(np.rint(warped.array), limits.min, highest).astype(like))
 
 
 def warped_mask(phi: DisplacementField, mask: np.ndarray, moving: Lattice, lattice: Lattice) -> np.ndarray:

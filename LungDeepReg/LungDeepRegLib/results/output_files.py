@@ -139,7 +139,8 @@ def write_files(folder: Path, findings: Findings, kind: str = "nii.gz") -> None:
             points, _ = warped_landmarks(phi, pair.moving_landmarks)
             write_landmarks(folder / "landmarks_warped.mrk.json", points)
 
-    def inverse() -> None:
+    def transforms() -> None:  # in one job, since HDF5 may not be used from two threads
+        write_transform(folder / "transform.h5", phi)
         if findings.inverse is not None:
             write_transform(folder / "inverse_transform.h5", findings.inverse[0])
 
@@ -151,9 +152,8 @@ def write_files(folder: Path, findings: Findings, kind: str = "nii.gz") -> None:
             lambda: image("difference_after", difference(pair, warped, covered)),
             lambda: write_transform(folder / f"displacement.{kind}", phi),
             lambda: image("coverage", pair.fixed.with_array(covered)),
-            lambda: write_transform(folder / "transform.h5", phi),
+            transforms,
             mask,
-            inverse,
             landmarks,
         ]
     )

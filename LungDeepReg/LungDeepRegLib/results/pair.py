@@ -26,7 +26,7 @@ class Pair:
         moving_landmarks: Points in the moving image; with the fixed ones they are paired by :func:`landmarks.matched`.
 
     Raises:
-        VolumeError: A mask of another shape than its image.
+        VolumeError: A mask that is empty, not bool, or of another shape than its image.
         LandmarkError: A landmark outside its image, or two sets that can't be paired.
     """
 
@@ -41,9 +41,8 @@ class Pair:
 
     def __post_init__(self) -> None:
         for volume, mask in ((self.fixed, self.fixed_mask), (self.moving, self.moving_mask)):
-            if mask is not None and (mask.shape != volume.array.shape or mask.dtype != bool):
-                msg = f"{volume.name}: found a mask of {mask.dtype} {mask.shape}, expected bool {volume.array.shape}"
-                raise VolumeError(msg)
+            if mask is not None:
+                check_mask(mask, volume)
         for landmarks, volume in ((self.fixed_landmarks, self.fixed), (self.moving_landmarks, self.moving)):
             if landmarks is not None:
                 check_inside(landmarks, volume)
@@ -55,6 +54,16 @@ class Pair:
         """``ct`` or ``mri`` where both images are of one modality, otherwise None."""
         same = self.fixed_intensity.modality == self.moving_intensity.modality
         return self.fixed_intensity.modality if same else None
+
+
+def check_mask(mask: np.ndarray, volume: Volume) -> None:
+    """Raise :class:`VolumeError` for a mask that marks nothing, or that isn't one of this image."""
+    if mask.shape != volume.array.shape or mask.dtype != bool:
+        msg = f"{volume.name}: found a mask of {mask.dtype} {mask.shape}, expected bool {volume.array.shape}"
+        raise VolumeError(msg)
+    if not mask.any():
+        msg = f"{volume.name}: found an empty mask, expected some lung, or no mask"
+        raise VolumeError(msg)
 
 
 def check_inside(landmarks: Landmarks, volume: Volume) -> None:

@@ -180,9 +180,12 @@ def grey_scale(intensity: Intensity) -> Scale:
 
     ct = intensity.modality == "ct"
     low, high = LUNG_WINDOW_HU if ct else (intensity.low, intensity.high)
-    grey = colormaps["gray"].copy()
-    grey.set_bad(NOWHERE)
-    return Scale(grey, Normalize(low, high), [low, (low + high) / 2, high], "HU" if ct else "")
+    return Scale(
+        colormaps["gray"].with_extremes(bad=NOWHERE),
+        Normalize(low, high),
+        [low, (low + high) / 2, high],
+        "HU" if ct else "",
+    )
 
 
 def difference_scale(pair: Pair, rows: list[Slice]) -> Scale:
@@ -214,8 +217,7 @@ def determinant_scale(rows: list[Slice]) -> Scale:
     values = [row.jacobian[in_lungs(row)] for row in rows]
     spread = percentile([abs(np.log(part[part > 0])) for part in values], 99)
     limit = float(np.clip(np.round(np.exp(spread), 1), *DETERMINANT_LIMITS))
-    colours = colour_map(DETERMINANT_COLOURS)
-    colours.set_under(FOLDED)
+    colours = colour_map(DETERMINANT_COLOURS).with_extremes(bad=NOWHERE, under=FOLDED)
     return Scale(colours, LogNorm(1 / limit, limit), [1 / limit, 1.0, limit], "")
 
 

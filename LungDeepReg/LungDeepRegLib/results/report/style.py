@@ -20,6 +20,4 @@ def colour_map(colours: tuple[str, ...]) -> LinearSegmentedColormap:
     """Colours that go over into one another; nothing is drawn where a value is NaN."""
     from matplotlib.colors import LinearSegmentedColormap
 
-    made = LinearSegmentedColormap.from_list("LungDeepReg", colours)
-    made.set_bad(NOWHERE)
-    return made
+    return LinearSegmentedColormap.from_list("LungDeepReg", colours).with_extremes(bad=NOWHERE)
