@@ -43,7 +43,7 @@ def by_simpleitk(transform, moving, reference, fill, interpolator=sitk.sitkLinea
 class TestContractWithSimpleITK:
     def test_transform_makes_the_warped_image(self, made, written, tmp_path):
         write_volume(tmp_path / "moving.nrrd", made.pair.moving)
-        theirs = by_simpleitk(written / "transform.h5", tmp_path / "moving.nrrd", written / "coverage.nii.gz", -1024.0)
+        theirs = by_simpleitk(written / "transform.h5", tmp_path / "moving.nrrd", written / "coverage.nii.gz", NOWHERE)
         ours, covered = read_volume(written / "warped.nii.gz"), read_volume(written / "coverage.nii.gz").array > 0
         assert 0.3 < covered.mean() < 0.999
         assert ours.lattice == made.pair.fixed.lattice
