@@ -45,18 +45,22 @@ def levels(
     matrix: np.ndarray,
     similarities: Sequence[Similarity],
     device: torch.device | str = "cpu",
+    *,
+    full_resolution: bool = False,
 ) -> list[Level]:
     """The pyramid, coarsest level first.
 
     Args:
         fixed: The fixed image.
         moving: The moving image.
-        lattice: The registration lattice; the finest level averages about twice its finest spacing.
+        lattice: The registration lattice.
         matrix: The alignment, 4x4, fixed RAS mm to moving RAS mm.
         similarities: What features are computed on each level, coarsest first.
         device: Where the features go.
+        full_resolution: Whether the finest level is the registration lattice itself; otherwise it averages blocks of
+            about twice the lattice's finest spacing.
     """
-    steps = pooling_steps(lattice, len(similarities))
+    steps = pooling_steps(lattice, len(similarities), full_resolution=full_resolution)
     lattice = padded_to_multiple(lattice, np.prod(steps, axis=0))
     fixed_image = as_blurred_as_interpolated(resample(fixed.image, lattice)).tensor(device)
     moving_image = resample(moving.image, lattice, matrix=matrix).tensor(device)
@@ -79,14 +83,14 @@ def as_blurred_as_interpolated(volume: Volume) -> Volume:
     return volume.with_array(smooth)
 
 
-def pooling_steps(lattice: Lattice, count: int) -> list[np.ndarray]:
+def pooling_steps(lattice: Lattice, count: int, *, full_resolution: bool = False) -> list[np.ndarray]:
     """How many voxels along ``(i, j, k)`` each level averages of the next finer one, finest first.
 
     Each level doubles the finest spacing; an axis that is still coarser than that waits.
     """
     spacing = lattice.spacing_mm.copy()
-    steps = []
-    for _ in range(count):
+    steps = [np.ones(3, int)] if full_resolution else []
+    while len(steps) < count:
         step = np.maximum(1, np.round(2 * spacing.min() / spacing)).astype(int)
         steps.append(step)
         spacing = spacing * step

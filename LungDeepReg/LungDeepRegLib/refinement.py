@@ -34,15 +34,17 @@ class Plan:
 
     Attributes:
         iterations: Gradient steps of each level, coarsest first; each level has twice the resolution of the last.
+        full_resolution: Whether the last level is the registration lattice itself, not the next coarser one.
         rate: Step length, in voxels of a level.
     """
 
     iterations: tuple[int, ...]
+    full_resolution: bool = False
     rate: float = 0.2
 
 
-PLANS = {"fast": Plan((60, 40)), "accurate": Plan((80, 80, 60))}
-SMOOTHNESS = {"mind": 0.2, "lncc": 4.0, "ncc": 0.5, "mse": 0.1, "mi": 2.0, "dwm": 0.5}
+PLANS = {"fast": Plan((60, 40)), "accurate": Plan((60, 40, 12), full_resolution=True)}
+SMOOTHNESS = {"mind": 0.2, "lncc": 6.0, "ncc": 2.0, "mse": 0.3, "mi": 8.0, "dwm": 2.0}
 """Weight of the mean squared gradient of v beside each similarity term, for their different scales."""
 
 

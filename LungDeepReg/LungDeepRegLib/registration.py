@@ -226,7 +226,10 @@ def refined(
     plan, mind = PLANS.get(options.refine, Plan(())), parse_similarity("mind")
     similarity = parse_similarity(options.similarity)
     lattice = registration_lattice(fixed, moving, matrix)
-    coarse, *pyramid = levels(fixed, moving, lattice, matrix, [mind, *[similarity] * len(plan.iterations)], device)
+    similarities = [mind, *[similarity] * len(plan.iterations)]
+    coarse, *pyramid = levels(
+        fixed, moving, lattice, matrix, similarities, device, full_resolution=plan.full_resolution
+    )
     still = DisplacementField.from_matrix(np.eye(4), coarse.lattice)
     starts = [still] if predicted is None else [predicted, still]
     if options.refine != "off":
