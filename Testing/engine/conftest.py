@@ -15,7 +15,6 @@ from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
 CT = Intensity("ct", -1000.0, 300.0, -1024.0, "as the test says")
-MRI = Intensity("mri", 0.0, 1000.0, 0.0, "as the test says")
 GEOMETRIES = {
     "axial": np.eye(3),
     "oblique": Rotation.from_euler("xyz", [15, -20, 10], degrees=True).as_matrix(),
@@ -45,12 +44,11 @@ def true_displacement(x):
     return 3 * np.sin(x[:, [1, 2, 0]] / 18) + 2 * np.sin(x / 12) + x * [0.05, -0.03, 0.02] + [2, 40, -6]
 
 
-@pytest.fixture(scope="session", params=[*GEOMETRIES])
-def made(request):
+def build(name):
     """A pair of small images of other geometries and fields of view, and a known map between them."""
     names = [*GEOMETRIES]
-    other = names[names.index(request.param) - 1]
-    fixed, fixed_mask = blobs(lattice(request.param, (20, 24, 28), (2.0, 2.5, 3.0), (0, 0, 5)), 1)
+    other = names[names.index(name) - 1]
+    fixed, fixed_mask = blobs(lattice(name, (20, 24, 28), (2.0, 2.5, 3.0), (0, 0, 5)), 1)
     moving, moving_mask = blobs(lattice(other, (26, 22, 24), (2.5, 2.2, 2.0), (4, 42, 0)), 2)
     phi = DisplacementField.from_displacement(true_displacement, covering_lattice(fixed.lattice, 4.0, 8.0))
     points = fixed.lattice.centre_ras + np.random.default_rng(3).uniform(-12, 12, (6, 3))
@@ -61,6 +59,18 @@ def made(request):
     )  # fmt: skip
     warped, covered = phi.warp(moving, fixed.lattice, fill=CT.fill)
     return SimpleNamespace(pair=pair, phi=phi, truth=true_displacement, warped=warped, covered=covered)
+
+
+@pytest.fixture(scope="session", params=[*GEOMETRIES])
+def made(request):
+    """Pairs of all geometries, one after the other."""
+    return build(request.param)
+
+
+@pytest.fixture(scope="session")
+def oblique():
+    """One of them, where one will do."""
+    return build("oblique")
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
-from LungDeepRegLib.displacement_field import DisplacementField, inverse_points, invert, lattice_points
-from LungDeepRegLib.geometry import Lattice, apply, covering_lattice
+from LungDeepRegLib.displacement_field import DisplacementField, lattice_points
+from LungDeepRegLib.geometry import Lattice, apply
 from LungDeepRegLib.metrics import (
     Distribution,
     any_corner,
@@ -141,33 +141,3 @@ class TestConsistency:
         forth, back = linear(np.eye(3), where, (3, 0, -4)), linear(np.eye(3), where, (-3, 0, 4))
         assert np.allclose(consistency_mm(forth, back, points), 0, atol=1e-4)
         assert np.allclose(consistency_mm(forth, still(where), points), 5, atol=1e-4)
-
-
-class TestInversePoints:
-    def test_affine_map_is_inverted_exactly(self):
-        matrix = np.eye(4)
-        matrix[:3, :3] = Rotation.from_rotvec([0.3, -0.2, 0.4]).as_matrix() * [1.1, 0.9, 1.2]
-        matrix[:3, 3] = [120, -30, 44]
-        where = covering_lattice(lattice(), 4.0, 40.0)
-        x = apply(lattice().grid_to_ras, np.random.default_rng(0).uniform(-1, 1, (50, 3)))
-        found, residual = inverse_points(DisplacementField.from_matrix(matrix, where), apply(matrix, x))
-        assert np.abs(found - x).max() < 0.01
-        assert residual.max() < 0.01
-
-    def test_smooth_map_is_inverted_at_points_and_on_a_lattice_alike(self):
-        where = covering_lattice(lattice(), 2.0, 30.0)
-        field = DisplacementField.from_displacement(lambda x: 4 * np.sin(x[:, [1, 2, 0]] / 15) + [30, 0, -10], where)
-        x = apply(lattice().grid_to_ras, np.random.default_rng(0).uniform(-1, 1, (50, 3)))
-        y = field(x)
-        found, residual = inverse_points(field, y)
-        assert np.abs(found - x).max() < 0.005
-        assert residual.max() < 0.005
-        inverse, left = invert(field, covering_lattice(Lattice((2, 2, 2), lattice().ijk_to_ras), 2.0, 5.0))
-        nodes = lattice_points(inverse.lattice)
-        assert np.abs(field(inverse(nodes)) - nodes).max() < 0.05
-        assert left.max() < 0.05
-
-    def test_points_are_left_as_they_were(self):
-        points = np.zeros((3, 3))
-        inverse_points(linear(np.eye(3), lattice(), (1, 2, 3)), points)
-        assert not points.any()

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ...geometry import apply, canonical_axes, covering_lattice
+from ...geometry import apply, canonical_axes, corner_indices, covering_lattice
 from ...volume import Volume, averaged
 from ...warp import warp
 from ..images import box_around, extent
@@ -82,21 +82,22 @@ def cuts(pair: Pair) -> list[Cut]:
 
 def region(pair: Pair, axes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Least and greatest coordinates to be shown, and where to cut, ``(3,)`` each, in mm along the given axes."""
+    corners = apply(pair.fixed.ijk_to_ras, corner_indices(pair.fixed.lattice.shape, outer=True)) @ axes
+    low, high = corners.min(axis=0), corners.max(axis=0)
+    if pair.fixed_mask is None:
+        return low, high, low + (high - low) * np.array([0.75, 0.5, 0.5])
     lattice = covering_lattice(pair.fixed.lattice, COARSE_MM, 0.0)
-    steps = np.array(lattice.shape[::-1]) - 1
-    start = lattice.ijk_to_ras[:3, 3] @ axes
-    whole = start, start + steps * COARSE_MM
-    lungs = None
-    if pair.fixed_mask is not None:
-        mask = pair.fixed.with_array(pair.fixed_mask)
-        lungs = averaged(mask, lattice, lambda array: array.astype(np.float32)).array > 0.5
-    if lungs is None or not lungs.any():
-        return *whole, start + steps * COARSE_MM * np.array([0.75, 0.5, 0.5])
+    mask = pair.fixed.with_array(pair.fixed_mask)
+    lungs = averaged(mask, lattice, lambda array: array.astype(np.float32)).array
+    lungs = lungs > 0.5 * lungs.max()
     first, last = extent(lungs)
     widest = [int(lungs.sum(axis=tuple({0, 1, 2} - {2 - axis})).argmax()) for axis in range(3)]
-    low = np.maximum(whole[0], start + first * COARSE_MM - MARGIN_MM)
-    high = np.minimum(whole[1], start + last * COARSE_MM + MARGIN_MM)
-    return low, high, start + np.array(widest) * COARSE_MM
+    start = lattice.ijk_to_ras[:3, 3] @ axes
+    return (
+        np.maximum(low, start + first * COARSE_MM - MARGIN_MM),
+        np.minimum(high, start + last * COARSE_MM + MARGIN_MM),
+        np.clip(start + np.array(widest) * COARSE_MM, low, high),
+    )
 
 
 def place_of(point: np.ndarray, axis: int) -> str:
