@@ -4,8 +4,6 @@
 >>> result = register(read_volume("exhale.nii.gz"), read_volume("inhale.nii.gz"))
 """
 
-
-
 from .displacement_field import DisplacementField
 from .image_io import read_mask, read_volume
 from .registration import Options, Registration, register

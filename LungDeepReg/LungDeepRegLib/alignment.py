@@ -18,7 +18,7 @@ from .descent import Adam
 from .geometry import Lattice, apply, corner_indices, covering_lattice, enclosing_lattice
 from .preprocessing import Prepared
 from .similarity import Similarity, parse_similarity
-from .volume import Volume, averaged, resample
+from .volume import Volume, averaged
 from .warp import warp
 
 ALIGNMENTS = ("none", "centre", "affine")
@@ -148,7 +148,8 @@ def coarse(volume: Volume, lattice: Lattice) -> Volume:
 
 def index_points(shape: tuple[int, int, int]) -> np.ndarray:
     """All indices ``(i, j, k)`` of an array, ``(N, 3)``, i fastest."""
-    return np.stack(np.indices(shape)[::-1], axis=-1).reshape(-1, 3)
+    k, j, i = np.indices(shape)
+    return np.stack((i, j, k), axis=-1).reshape(-1, 3)
 
 
 def within(mask: np.ndarray, voxels: float) -> np.ndarray:
@@ -198,13 +199,13 @@ def about(pivot: Tensor, generator: Tensor, offset: Tensor) -> Tensor:
 
 
 def starting_offsets(fixed: Prepared, moving: Prepared) -> list[np.ndarray]:
-    """Offsets in mm worth trying: centres of lungs or mass, of the fields of view, none, and the best of all offsets."""
+    """Offsets in mm worth trying: by centres of lungs or mass, of the fields of view, none, the best of all offsets."""
     middles = moving.image.lattice.centre_ras - fixed.image.lattice.centre_ras
     return [centre(moving) - centre(fixed), middles, np.zeros(3), *search_offsets(fixed, moving)]
 
 
 def search_offsets(fixed: Prepared, moving: Prepared, count: int = 3) -> list[np.ndarray]:
-    """The offsets, in mm, whose overlapping parts correlate best: all of them, by masked correlation on a coarse lattice.
+    """The offsets, in mm, whose overlapping parts correlate best, of all there are on a coarse lattice.
 
     Survives fields of view that overlap only partly, where centres mislead. Padfield, "Masked object registration in
     the Fourier domain", IEEE TIP 2012.

@@ -47,9 +47,15 @@ def _integrate_axis(excess: Tensor, dim: int, anchor: str) -> Tensor:
 
 def displacement_grid(displacement: Tensor) -> Tensor:
     """The sampling grid ``(B, K, J, I, 3)`` of ``p + u(p)``, for a displacement in voxels."""
-    shape = displacement.shape[2:]
+    shape = voxels(displacement)
     identity = identity_grid(shape, dtype=displacement.dtype, device=displacement.device)
     return identity + displacement.movedim(1, -1) * grid_units_per_voxel(displacement)
+
+
+def voxels(tensor: Tensor) -> tuple[int, int, int]:
+    """``(K, J, I)`` of a ``(B, C, K, J, I)`` tensor."""
+    k, j, i = tensor.shape[2:]
+    return k, j, i
 
 
 def grid_units_per_voxel(tensor: Tensor) -> Tensor:
@@ -77,11 +83,11 @@ def affine_grid(matrix: Tensor, shape: tuple[int, int, int]) -> Tensor:
 
 
 def compose_with_affine(displacement: Tensor, matrix: Tensor) -> Tensor:
-    """The grid of ``p -> G_N(G_A(p))``: sampling S there is the deformable warp followed by the linear warp of its result.
+    """The grid of ``p -> G_N(G_A(p))``: sampling S there is the deformable warp, then the linear warp of its result.
 
     G_N is sampled as a displacement, ``q + u(q)`` with u going on at its border value, since positions themselves would
     collapse everything outside the lattice onto its border.
     """
-    linear = affine_grid(matrix, tuple(displacement.shape[2:]))
+    linear = affine_grid(matrix, voxels(displacement))
     deformable = warp(displacement, linear).movedim(1, -1)
     return linear + deformable * grid_units_per_voxel(displacement)

@@ -48,7 +48,7 @@ def search(level: Level) -> DisplacementField:
 def offsets(level: Level) -> Tensor:
     """The displacements to try, ``(D, 3)`` in RAS mm: along the lattice's axes, half a voxel apart."""
     step = level.lattice.spacing_mm / 2
-    count = np.floor(REACH_MM / step).astype(int)
+    count = np.maximum(np.floor(REACH_MM / step), 1).astype(int)
     steps = np.stack(np.meshgrid(*(np.arange(-n, n + 1) / 2 for n in count), indexing="ij"), axis=-1).reshape(-1, 3)
     found = steps @ level.lattice.ijk_to_ras[:3, :3].T
     return torch.as_tensor(found, dtype=torch.float32, device=level.fixed.device)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +12,6 @@ from torch import Tensor
 from .geometry import Lattice, apply, identity_grid
 from .volume import Volume, slabs, world_grid
 from .warp import warp
-
 
 DIVERGED_MM = 1e4
 
@@ -54,7 +54,7 @@ class DisplacementField:
         return cls.from_displacement(lambda x: apply(matrix - np.eye(4), x), lattice)
 
     @classmethod
-    def from_displacement(cls, displacement, lattice: Lattice) -> DisplacementField:  # noqa: ANN001
+    def from_displacement(cls, displacement: Callable[[np.ndarray], np.ndarray], lattice: Lattice) -> DisplacementField:
         """The field of a function that takes points ``(N, 3)`` in RAS mm to their displacement in mm."""
         return cls(displacement(lattice_points(lattice)).reshape(*lattice.shape, 3), lattice)
 

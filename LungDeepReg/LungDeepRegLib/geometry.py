@@ -106,7 +106,9 @@ def checked_matrix(matrix: np.ndarray) -> np.ndarray:
     spacing = np.linalg.norm(matrix[:3, :3], axis=0)
     low, high = SPACING_LIMITS_MM
     if spacing.min() < low or spacing.max() > high:
-        msg = f"found a voxel spacing of {np.round(spacing, 6).tolist()} mm, expected {low} to {high} mm along each axis"
+        msg = (
+            f"found a voxel spacing of {np.round(spacing, 6).tolist()} mm, expected {low} to {high} mm along each axis"
+        )
         raise GeometryError(msg)
     if abs(np.linalg.det(matrix[:3, :3] / spacing)) < 1e-3:
         msg = f"found direction columns {np.round(matrix[:3, :3] / spacing, 4).tolist()} that are not independent"
@@ -194,7 +196,8 @@ def index_box(lattice: Lattice, start: np.ndarray, count: np.ndarray, step: np.n
     matrix = np.array(lattice.ijk_to_ras)
     matrix[:3, 3] += matrix[:3, :3] @ (np.asarray(start) + (np.asarray(step) - 1) / 2)
     matrix[:3, :3] *= step
-    return Lattice(tuple(int(n) for n in np.asarray(count)[::-1]), matrix)
+    i, j, k = (int(n) for n in count)
+    return Lattice((k, j, i), matrix)
 
 
 def covering_lattice(lattice: Lattice, spacing_mm: float, margin_mm: float) -> Lattice:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,9 @@ CT_AIR_HU = -1024.0
 PAPER_WINDOW = (0.0, 1300.0)
 """Christodoulidis et al. 2018: lung MRI clipped to [0, 1300]."""
 SAMPLES = 1_000_000
+
+Reading = Callable[[np.ndarray], np.ndarray]
+"""Stored values to float32."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,22 @@ class Intensity:
     def hounsfield(self, array: np.ndarray) -> np.ndarray:
         """Stored CT values to HU, float32, clamped at -1024 (scanners pad outside their cone with less)."""
         return np.maximum(array.astype(np.float32) - np.float32(self.offset), np.float32(CT_AIR_HU))
+
+
+def comparable_readings(moving: Intensity, fixed: Intensity) -> tuple[Reading, Reading]:
+    """How stored values of the moving and of the fixed image become float32 numbers that may be subtracted.
+
+    Two CTs: HU, clamped at -1024. Two MRIs: stored units. Different modalities: both windows to [0, 1].
+    """
+    if moving.modality != fixed.modality:
+        return moving.normalised, fixed.normalised
+    if moving.modality == "ct":
+        return moving.hounsfield, fixed.hounsfield
+    return _as_float, _as_float
+
+
+def _as_float(array: np.ndarray) -> np.ndarray:
+    return array.astype(np.float32)
 
 
 def choose_intensity(volume: Volume, modality: str = "auto") -> Intensity:

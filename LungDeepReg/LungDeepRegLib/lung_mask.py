@@ -60,7 +60,8 @@ def lung_components(hu: np.ndarray, voxel_ml: float) -> np.ndarray | None:
     parenchyma = (hu > LUNG_HU[0]) & (hu < LUNG_HU[1])
     numbers = np.arange(1, count + 1)
     sizes = ndimage.sum_labels(air, labels, numbers) * voxel_ml
-    fraction = np.nan_to_num(ndimage.mean(parenchyma, inner, numbers))
+    inner_sizes = ndimage.sum_labels(inner > 0, inner, numbers)
+    fraction = ndimage.sum_labels(parenchyma, inner, numbers) / np.maximum(inner_sizes, 1)
     lung_like = (sizes >= LEAST_LUNG_ML) & (fraction >= LEAST_PARENCHYMA)
     if not lung_like.any():
         return None

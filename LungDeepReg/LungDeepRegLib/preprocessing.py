@@ -1,4 +1,4 @@
-"""Images made ready for registration: voxels in [0, 1] at a working resolution, their lungs, the registration lattice."""
+"""Images made ready: voxels in [0, 1] at a working resolution, their lungs, the registration lattice."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def block_factors(lattice: Lattice, spacing_mm: float) -> list[int]:
 
 
 def working_spacing(volume: Volume, lungs: np.ndarray | None, voxel_budget: int) -> float:
-    """The finest spacing in mm at which the lungs' box (without a mask: the whole image) keeps to a number of voxels."""
+    """The finest spacing in mm at which the lungs' box, or the whole image without a mask, keeps to a voxel number."""
     shape = np.array(volume.array.shape) if lungs is None else np.ptp(np.argwhere(lungs), axis=0) + 1
     extent = shape[::-1] * volume.lattice.spacing_mm + 2 * MARGIN_MM * (lungs is not None)
     spacing = LEAST_SPACING_MM

@@ -66,11 +66,13 @@ def levels(
     moving_image = resample(moving.image, lattice, matrix=matrix).tensor(device)
     found = []
     for step, similarity in zip(steps, reversed(similarities), strict=True):
-        features = [average(similarity.features(image), step) for image in (fixed_image, moving_image)]
+        fixed_features, moving_features = (
+            average(similarity.features(image), step) for image in (fixed_image, moving_image)
+        )
         fixed_image, moving_image = average(fixed_image, step), average(moving_image, step)
         lattice = index_box(lattice, np.zeros(3), np.array(lattice.shape[::-1]) // step, step)
         mask = torch.from_numpy(evaluation_mask(fixed, moving, lattice, matrix)).to(device)
-        found.append(Level(lattice, *features, mask[None, None].float()))
+        found.append(Level(lattice, fixed_features, moving_features, mask[None, None].float()))
     return found[::-1]
 
 

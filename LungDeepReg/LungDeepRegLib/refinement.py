@@ -1,8 +1,8 @@
 """Instance optimisation: the displacement that makes one pair of images most alike, found coarse to fine.
 
 The residual displacement v lives on the fixed image's registration lattice, in RAS mm, before the alignment:
-``phi(x) = T_align (x + v(x))``. Features are computed on one level and averaged down to the next coarser one before they
-are compared, as in ConvexAdam (Siebert et al. 2021): detail at the cost of the coarser lattice.
+``phi(x) = T_align (x + v(x))``. Features are computed on one level and averaged down to the next coarser one before
+they are compared, as in ConvexAdam (Siebert et al. 2021): detail at the cost of the coarser lattice.
 """
 
 from __future__ import annotations
@@ -154,5 +154,5 @@ def upsampled(v: Tensor, shape: tuple[int, int, int]) -> Tensor:
 def mean_squared_gradient(v: Tensor, lattice: Lattice) -> Tensor:
     """Mean over the lattice of ``|grad v|^2``: the squared differences along each axis, per mm."""
     spacing = lattice.spacing_mm
-    return sum(((v.diff(dim=4 - axis) / float(spacing[axis])) ** 2).mean() for axis in range(3))
-
+    squares = [(v.diff(dim=4 - axis) / float(spacing[axis])).square().mean() for axis in range(3)]
+    return torch.stack(squares).sum()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -63,7 +64,10 @@ class Options:
 
     def __post_init__(self) -> None:
         for name, known in (
-            ("modality", MODALITIES), ("alignment", ALIGNMENTS), ("refine", REFINEMENTS), ("device", DEVICES)
+            ("modality", MODALITIES),
+            ("alignment", ALIGNMENTS),
+            ("refine", REFINEMENTS),
+            ("device", DEVICES),
         ):
             if getattr(self, name) not in known:
                 msg = f"found {name} {getattr(self, name)!r}, expected one of {', '.join(known)}"
@@ -103,7 +107,7 @@ class Registration:
     moving_intensity: Intensity
     options: Options
     device: str
-    seconds: dict[str, float] = field(default_factory=dict)
+    seconds: dict[str, float] = dataclasses.field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
 
@@ -243,8 +247,8 @@ def refined(
 
 
 def with_cpu_in_reserve(
-    run: Callable[[torch.device], DisplacementField], device: torch.device, warnings: list[str]
-) -> tuple[DisplacementField, torch.device]:
+    run: Callable[[torch.device], DisplacementField | None], device: torch.device, warnings: list[str]
+) -> tuple[DisplacementField | None, torch.device]:
     """Run on a device; where a GPU's memory doesn't suffice, once more on the CPU, and say so in the warnings.
 
     Returns:

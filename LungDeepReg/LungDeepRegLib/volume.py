@@ -85,7 +85,10 @@ def slabs(lattice: Lattice, voxels: int = SLAB_VOXELS) -> list[tuple[slice, Latt
     if len(starts) > 1 and lattice.shape[0] - starts[-1] < 2:
         starts.pop()
     stops = [*starts[1:], lattice.shape[0]]
-    return [(slice(a, b), index_box(lattice, np.array([0, 0, a]), np.array([*lattice.shape[:0:-1], b - a]))) for a, b in zip(starts, stops, strict=True)]
+    return [
+        (slice(a, b), index_box(lattice, np.array([0, 0, a]), np.array([*lattice.shape[:0:-1], b - a])))
+        for a, b in zip(starts, stops, strict=True)
+    ]
 
 
 def world_grid(lattice: Lattice, source: Lattice, matrix: np.ndarray | None = None, device: str = "cpu") -> Tensor:

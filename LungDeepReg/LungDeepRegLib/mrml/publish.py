@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import slicer
 
+from ..intensity import comparable_readings
 from ..metrics import jacobian_determinant
 from ..volume import Volume
 from .display import show_diverging, show_like
@@ -87,17 +88,9 @@ def publish(
 
 
 def difference_array(registration: Registration, fixed: Volume) -> np.ndarray:
-    """Warped minus fixed, float32, zero where not covered.
-
-    Two CTs in HU, clamped as the engine does; two MRIs in stored units; a CT and an MRI windowed to [0, 1].
-    """
-    warped_as, fixed_as = registration.moving_intensity, registration.fixed_intensity
-    if warped_as.modality != fixed_as.modality:
-        difference = warped_as.normalised(registration.warped.array) - fixed_as.normalised(fixed.array)
-    elif fixed_as.modality == "ct":
-        difference = warped_as.hounsfield(registration.warped.array) - fixed_as.hounsfield(fixed.array)
-    else:
-        difference = registration.warped.array - fixed.array.astype(np.float32)
+    """Warped minus fixed, float32, as :func:`intensity.comparable_readings` has it; zero where not covered."""
+    read_moving, read_fixed = comparable_readings(registration.moving_intensity, registration.fixed_intensity)
+    difference = read_moving(registration.warped.array) - read_fixed(fixed.array)
     difference[~registration.covered] = 0
     return difference
 

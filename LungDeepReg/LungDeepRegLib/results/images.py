@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
 from ..displacement_field import DisplacementField, lattice_points
 from ..geometry import Lattice, apply, corner_indices, covering_lattice, index_box
+from ..intensity import comparable_readings
 from ..metrics import jacobian_determinant
 from ..volume import Volume, resample, slabs
 from .pair import Pair
@@ -134,7 +133,7 @@ def difference(pair: Pair, warped: Volume, covered: np.ndarray) -> Volume:
     Returns:
         int16 where all stored values are integers and the differences fit, int32 if they don't, otherwise float32.
     """
-    read_moving, read_fixed = comparable_readings(pair)
+    read_moving, read_fixed = comparable_readings(pair.moving_intensity, pair.fixed_intensity)
     result = np.empty(warped.array.shape, np.float32)
     for planes, _ in slabs(warped.lattice):
         result[planes] = read_moving(warped.array[planes]) - read_fixed(pair.fixed.array[planes])
@@ -144,22 +143,6 @@ def difference(pair: Pair, warped: Volume, covered: np.ndarray) -> Volume:
         small = np.abs(result).max() < np.iinfo(np.int16).max
         result = np.rint(result).astype(np.int16 if small else np.int32)
     return Volume(result, pair.fixed.ijk_to_ras, f"{warped.name} minus {pair.fixed.name}")
-
-
-Reading = Callable[[np.ndarray], np.ndarray]
-
-
-def comparable_readings(pair: Pair) -> tuple[Reading, Reading]:
-    """How stored values of the moving and of the fixed image become numbers that may be subtracted."""
-    if pair.modality == "ct":
-        return pair.moving_intensity.hounsfield, pair.fixed_intensity.hounsfield
-    if pair.modality is None:
-        return pair.moving_intensity.normalised, pair.fixed_intensity.normalised
-    return _as_float, _as_float
-
-
-def _as_float(array: np.ndarray) -> np.ndarray:
-    return array.astype(np.float32)
 
 
 def difference_unit(pair: Pair) -> str:

@@ -8,10 +8,9 @@ import numpy as np
 
 from ...displacement_field import DisplacementField
 from ...geometry import apply
-from ...intensity import Intensity
+from ...intensity import Intensity, comparable_readings
 from ...metrics import jacobian_determinant
 from ...volume import Volume
-from ..images import comparable_readings
 from ..pair import Pair
 from .cuts import Cut, cuts, sample
 
@@ -57,7 +56,7 @@ def slices(pair: Pair, phi: DisplacementField, alignment: np.ndarray | None = No
 def sliced(cut: Cut, pair: Pair, phi: DisplacementField, determinant: Volume, reference: np.ndarray) -> Slice:
     """Sample all that is drawn of one cut."""
     x, y = cut.points, phi(cut.points)
-    read_moving, read_fixed = comparable_readings(pair)
+    read_moving, read_fixed = comparable_readings(pair.moving_intensity, pair.fixed_intensity)
     fixed, moving, warped = sample(pair.fixed, x), sample(pair.moving, x), sample(pair.moving, y)
     outside = ~pair.fixed.lattice.contains(x)
     for image in (moving, warped):
