@@ -76,4 +76,4 @@ def oblique():
 @pytest.fixture(scope="session")
 def phantom():
     """A coarse phantom, the moving image with another field of view and thicker slices."""
-    return make_pair(PhantomConfig(landmarks=10), chest_lattice(6.0), chest_lattice((6.0, 6.0, 7.0), (3, 5, -6)))
+    return make_pair(PhantomConfig(landmarks=10), chest_lattice(6.0), chest_lattice((6.0, 6.0, 7.0), (2, 4, -5.5)))

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from ..image_io import ImageWarning, read_landmarks, read_mask, read_volume
-from ..landmarks import Landmarks
+from ..landmarks import Landmarks, matched
 from ..results.output_files import is_ours
 from ..results.pair import check_inside
 from ..results.staging import OutputError
@@ -38,19 +38,18 @@ def read_pair(args: Namespace) -> Inputs:
     Raises:
         InputError: The same file for both images.
         FileError: A file that can't be used.
-        LandmarkError: Landmarks outside their image.
+        LandmarkError: Landmarks outside their image, or that can't be paired.
     """
     check_different(args)
     fixed = read_volume(args.fixed, args.series_fixed)
     moving = read_volume(args.moving, args.series_moving)
-    return Inputs(
-        fixed,
-        moving,
-        read_mask(args.fixed_mask, fixed) if args.fixed_mask else None,
-        read_mask(args.moving_mask, moving) if args.moving_mask else None,
-        landmarks_in(args.fixed_landmarks, fixed),
-        landmarks_in(args.moving_landmarks, moving),
-    )
+    fixed_mask = read_mask(args.fixed_mask, fixed) if args.fixed_mask else None
+    moving_mask = read_mask(args.moving_mask, moving) if args.moving_mask else None
+    fixed_landmarks = landmarks_in(args.fixed_landmarks, fixed)
+    moving_landmarks = landmarks_in(args.moving_landmarks, moving)
+    if fixed_landmarks is not None and moving_landmarks is not None:
+        matched(fixed_landmarks, moving_landmarks)
+    return Inputs(fixed, moving, fixed_mask, moving_mask, fixed_landmarks, moving_landmarks)
 
 
 def check_different(args: Namespace) -> None:

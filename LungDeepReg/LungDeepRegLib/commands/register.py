@@ -10,7 +10,7 @@ from typing import Any
 
 from ..checkpoint import Checkpoint, load_checkpoint
 from ..displacement_field import DisplacementField
-from ..registration import Clock, Options, Registration, register
+from ..registration import Clock, Options, Registration, RegistrationError, register
 from ..results.folder import fill_folder, origins, pair_of, run_of
 from ..results.output_files import Findings, inverse_of, is_ours
 from ..results.pair import Pair
@@ -66,7 +66,11 @@ def options_of(args: Namespace) -> Options:
 
 
 def registered(inputs: Inputs, options: Options, checkpoint: Checkpoint | None, clock: Clock) -> Registration:
-    """Register a pair, and take over its times."""
+    """Register a pair, and take over its times.
+
+    Raises:
+        RegistrationError: The images don't overlap, whatever was done to them.
+    """
     result = register(
         inputs.fixed,
         inputs.moving,
@@ -77,6 +81,9 @@ def registered(inputs: Inputs, options: Options, checkpoint: Checkpoint | None, 
         progress=clock.progress,
     )
     clock.seconds.update(result.seconds)
+    if not result.covered.any():
+        msg = f"{inputs.fixed.name} and {inputs.moving.name} do not overlap after registration"
+        raise RegistrationError(msg)
     return result
 
 
