@@ -84,9 +84,9 @@ def align(fixed: Prepared, moving: Prepared, mode: str = "affine") -> Alignment:
     if mode not in ALIGNMENTS:
         msg = f"found the alignment {mode!r}, expected one of {', '.join(ALIGNMENTS)}"
         raise ValueError(msg)
-    if mode == "none":
-        return Alignment(np.eye(4))
     scene = make_scene(fixed, moving)
+    if mode == "none":
+        return judged(scene, [np.eye(4)])
     if mode == "centre":
         return judged(scene, [translation(centre(moving) - centre(fixed))])
     starts = promising(scene, starting_offsets(fixed, moving))

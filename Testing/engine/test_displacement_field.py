@@ -7,8 +7,8 @@ from LungDeepRegLib.displacement_field import (
     DisplacementField,
     FieldError,
     affine_fit,
-    invert,
     inverse_points,
+    invert,
     lattice_points,
 )
 from LungDeepRegLib.geometry import LPS_TO_RAS, Lattice, apply, covering_lattice, index_box
@@ -50,7 +50,6 @@ def wavy(where, matrix=None):
     return DisplacementField.from_displacement(
         lambda x: apply(matrix, x + 2 * np.sin(x[:, [1, 2, 0]] / 15)) - x, covering_lattice(where, 2.5, 5.0)
     )
-
 
 
 # --- what a field may be

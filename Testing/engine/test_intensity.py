@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from LungDeepRegLib.intensity import MODALITIES, choose_intensity, sampled_values
+from LungDeepRegLib.phantom import PhantomConfig, chest_lattice, make_pair
 from LungDeepRegLib.volume import Volume
 
 SHAPE = (20, 30, 30)
@@ -80,6 +81,15 @@ def test_the_window_of_mri_follows_its_scale(factor):
     whole = choose_intensity(volume(mri_values()))
     assert found.modality == "mri"
     assert found.high == pytest.approx(whole.high * factor, rel=1e-3)
+
+
+@pytest.mark.parametrize("contrast", ["ct", "mri"])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_the_phantom_is_read_as_what_it_is(seed, contrast):
+    pair = make_pair(PhantomConfig(seed=seed, contrast=contrast), chest_lattice(12.0), chest_lattice(12.0))
+    for image in (pair.fixed, pair.moving):
+        found = choose_intensity(image)
+        assert (found.modality, found.offset) == (contrast, 0), found.reason
 
 
 def test_mri_that_spans_the_numbers_of_ct_is_still_mri():

@@ -172,6 +172,6 @@ def test_it_goes_on_beyond_the_fixed_image_where_a_lung_touches_its_border():
 def test_corners_of_the_box_of_the_lungs(name):
     where = lattice(name)
     ready = prepare(ramp(where), CT, box_mask(where, (6, 5, 3), (18, 20, 9)), 1.0)
-    expected = apply(where.ijk_to_ras, corner_indices((6, 15, 12)) + [6, 5, 3])
+    expected = apply(where.ijk_to_ras, corner_indices((6, 15, 12)) + np.array([6, 5, 3]))
     found = lung_points(ready.lungs)
     np.testing.assert_allclose(sorted(found.round(6).tolist()), sorted(expected.round(6).tolist()), atol=1e-6)

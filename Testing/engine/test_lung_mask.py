@@ -1,0 +1,173 @@
+"""Lungs found in CT, and nothing found where there are none."""
+
+import numpy as np
+import pytest
+from LungDeepRegLib.geometry import Lattice
+from LungDeepRegLib.intensity import choose_intensity
+from LungDeepRegLib.lung_mask import close_and_fill, enclosure, find_lungs, lung_components
+from LungDeepRegLib.metrics import dice
+from LungDeepRegLib.phantom import PhantomConfig, chest_lattice, make_pair
+from LungDeepRegLib.volume import Volume
+from scipy import ndimage
+
+SPACING_MM = 5.0
+
+
+@pytest.fixture(scope="module")
+def chest():
+    return make_pair(PhantomConfig(seed=2), chest_lattice(SPACING_MM), chest_lattice(20.0))
+
+
+def lungs_of(volume):
+    return find_lungs(volume, choose_intensity(volume))
+
+
+def body(shape, seed=0):
+    """HU of an ellipse of tissue in air, and the distance from its axis as a fraction of its size."""
+    rng = np.random.default_rng(seed)
+    _, j, i = np.indices(shape) - (np.array(shape)[:, None, None, None] - 1) / 2
+    radius = np.hypot(j / (0.42 * shape[1]), i / (0.42 * shape[2]))
+    return np.where(radius < 1, rng.normal(40, 20, shape), rng.normal(-1000, 10, shape)), radius
+
+
+def balls(shape, centres, radii):
+    found = np.zeros(shape, bool)
+    index = np.stack(np.indices(shape), axis=-1)
+    for centre, radius in zip(centres, radii, strict=True):
+        found |= np.linalg.norm(index - centre, axis=-1) < radius
+    return found
+
+
+def scan(hu, name):
+    """Voxels of 2.5 mm; a little blur, since the edges of real gas are mixed with tissue too."""
+    return Volume(ndimage.gaussian_filter(hu, 0.5).astype(np.int16), np.diag([2.5, 2.5, 2.5, 1]), name)
+
+
+# --- the phantom
+
+
+def test_lungs_of_the_phantom(chest):
+    before = chest.fixed.array.copy()
+    found = lungs_of(chest.fixed)
+    assert found.dtype == bool
+    assert found.shape == chest.fixed.array.shape
+    assert dice(found, chest.fixed_mask.array > 0) > 0.95
+    np.testing.assert_array_equal(chest.fixed.array, before)
+
+
+def left_lung(chest):
+    """The phantom cut off at the mediastinum, and its mask: the lung touches the border."""
+    i = chest.fixed.array.shape[2] // 2 - 4  # through the medial part of one lung
+    cut = np.s_[10:-10, :, :i]
+    mask = chest.fixed_mask.array[cut] > 0
+    assert mask[..., -1].any()
+    return Volume(chest.fixed.array[cut], chest.fixed.ijk_to_ras, "cut"), mask
+
+
+def test_a_lung_that_touches_the_border(chest):
+    volume, mask = left_lung(chest)
+    assert dice(lungs_of(volume), mask) > 0.95
+
+
+def test_an_offset_and_padding_and_another_orientation_change_nothing(chest):
+    volume, mask = left_lung(chest)
+    plain = lungs_of(volume)
+    stored = volume.array.astype(np.int32) + 1024
+    stored[volume.array < -1010] = -2048
+    coronal = np.array([[-1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
+    matrix = np.eye(4)
+    matrix[:3, :3] = coronal * SPACING_MM
+    # axes (k, j, i) of the coronal array run to the front, down and left
+    turned = stored[::-1, :, ::-1].transpose(1, 0, 2)
+    found = lungs_of(Volume(turned, matrix, "coronal"))
+    back = found.transpose(1, 0, 2)[::-1, :, ::-1]
+    assert dice(back, mask) > 0.95
+    assert dice(back, plain) > 0.98
+
+
+# --- what is no chest
+
+
+def test_an_abdomen_with_bowel_gas_has_none():
+    hu, radius = body((50, 68, 80))
+    rng = np.random.default_rng(1)
+    centres = rng.uniform([4, 22, 24], [46, 44, 56], (25, 3))
+    gas = balls(hu.shape, centres, rng.uniform(2, 10, 25)) & (radius < 0.8)
+    hu[gas] = rng.normal(-1000, 10, gas.sum())
+    labels, count = ndimage.label(gas)
+    largest_ml = np.bincount(labels.ravel())[1:].max() * 2.5**3 / 1000
+    assert count > 1
+    assert largest_ml > 200  # more than the least lung: it isn't its size that tells
+    volume = scan(hu, "abdomen")
+    assert choose_intensity(volume).modality == "ct"
+    assert lungs_of(volume) is None
+
+
+def test_a_head_with_sinuses_has_none():
+    hu, radius = body((60, 80, 68))
+    hu[(radius < 0.95) & (radius > 0.85)] = 900
+    hu[balls(hu.shape, [(16, 20, 24), (16, 20, 44), (20, 16, 34), (24, 28, 34)], [7, 7, 6, 5])] = -1000
+    assert lungs_of(scan(hu, "head")) is None
+
+
+def test_a_body_without_any_air_inside_has_none():
+    assert lungs_of(scan(body((30, 68, 80))[0], "legs")) is None
+
+
+def test_mri_has_none():
+    hu, _ = body((30, 34, 40))
+    volume = scan(hu, "mri")
+    assert find_lungs(volume, choose_intensity(volume, "mri")) is None
+
+
+# --- its parts
+
+
+def test_enclosure_counts_directions_in_the_plane():
+    tissue = np.zeros((3, 5, 5), bool)
+    tissue[1, 1:4, 1:4] = True
+    tissue[1, 2, 2] = False
+    found = enclosure(tissue)
+    assert found[1, 2, 2] == 1
+    assert found[1, 0, 0] == 0
+    assert found[1, 0, 2] == 0.25
+    assert not found[0].any()
+    tissue[1, 2, 3] = False  # open on one side
+    assert enclosure(tissue)[1, 2, 2] == 0.75
+
+
+@pytest.mark.parametrize(("hu", "lung"), [(-850, True), (-955, True), (-600, True), (-1000, False), (-450, False)])
+def test_a_large_component_is_a_lung_by_its_density(hu, lung):
+    array = np.full((24, 24, 24), 40.0)
+    array[6:18, 6:18, 6:18] = hu
+    found = lung_components(array, 0.125)
+    assert (found is not None) == lung
+    if lung:
+        np.testing.assert_array_equal(found, array == hu)
+
+
+def test_small_components_beside_a_lung_are_left_out():
+    array = np.full((24, 24, 40), 40.0)
+    array[6:18, 6:18, 6:18] = -850
+    array[6:9, 6:9, 28:31] = -850
+    np.testing.assert_array_equal(np.flatnonzero(lung_components(array, 0.125).any(axis=(0, 1))), range(6, 18))
+
+
+def test_too_little_air_is_no_lung():
+    array = np.full((24, 24, 24), 40.0)
+    array[6:15, 6:15, 6:15] = -850  # 729 voxels of 0.125 ml
+    assert lung_components(array, 0.125) is None
+    assert lung_components(array, 0.25) is not None
+
+
+def test_vessels_are_closed_also_at_the_border():
+    lattice = Lattice((30, 30, 30), np.diag([2.5, 2.5, 2.5, 1]))
+    lung = np.zeros(lattice.shape, bool)
+    lung[:, 8:22, 8:22] = True
+    holed = lung.copy()
+    holed[10:20, 14:16, 14:16] = False  # a hole
+    holed[:10, 14:16, 8:22] = False  # a vessel out to the side, through the border of the image
+    found = close_and_fill(holed, lattice)
+    assert dice(found, lung) > 0.99
+    assert found[0, 14, 15]
+    assert not found[:, 0].any()
