@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..displacement_field import DisplacementField, lattice_points
+from ..displacement_field import DisplacementField, inside
 from ..geometry import Lattice, apply, corner_indices, covering_lattice, index_box
 from ..intensity import comparable_readings
 from ..metrics import jacobian_determinant
-from ..volume import Volume, resample, slabs
+from ..volume import Volume, resample, slabs, world_grid
+from ..warp import warp
 from .pair import Pair
 
 AFFINE_NODES_MM = 50.0
@@ -22,10 +23,17 @@ def affine_field(matrix: np.ndarray, lattice: Lattice) -> DisplacementField:
 
 def by_world_identity(pair: Pair) -> tuple[Volume, np.ndarray]:
     """The moving image on the fixed image's voxels as both lie in the scanner, and where it covers them."""
-    if pair.moving.lattice == pair.fixed.lattice:
-        return pair.moving, np.ones(pair.fixed.array.shape, bool)
-    identity = affine_field(np.eye(4), pair.fixed.lattice)
-    return identity.warp(pair.moving, pair.fixed.lattice, fill=pair.moving_intensity.fill)
+    source, lattice = pair.moving.lattice, pair.fixed.lattice
+    if source == lattice:
+        return pair.moving, np.ones(lattice.shape, bool)
+    moved, covered = np.empty(lattice.shape, np.float32), np.empty(lattice.shape, bool)
+    image = pair.moving.tensor()
+    for planes, slab in slabs(lattice):
+        grid = world_grid(slab, source)
+        covered[planes] = inside(grid, source)[0].numpy()
+        moved[planes] = warp(image, grid)[0, 0].numpy()
+    moved[~covered] = pair.moving_intensity.fill
+    return Volume(moved, lattice.ijk_to_ras, pair.moving.name), covered
 
 
 def stored(warped: Volume, like: np.dtype) -> Volume:
@@ -78,10 +86,12 @@ def reaching_box(
         return None
     if not phi.lattice.contains(apply(lattice.ijk_to_ras, corner_indices(lattice.shape))).all():
         return lattice, (slice(None), slice(None), slice(None))
-    low, high = extent(mask)
-    y = apply(moving.ras_to_ijk, lattice_points(phi.lattice) + phi.vectors.reshape(-1, 3))
-    y = y.reshape(*phi.lattice.shape, 3)
-    reaching = np.all((over_corners(y, np.minimum) <= high + 1) & (over_corners(y, np.maximum) >= low - 1), axis=-1)
+    reaching = np.ones([n - 1 for n in phi.lattice.shape], bool)
+    nodes_to_moving = moving.ras_to_ijk @ phi.lattice.ijk_to_ras
+    for axis, (low, high) in enumerate(zip(*extent(mask), strict=True)):
+        y = plane_sum(phi.lattice.shape, nodes_to_moving[axis])
+        y += phi.vectors @ moving.ras_to_ijk[axis, :3].astype(np.float32)
+        reaching &= (over_corners(y, np.minimum) <= high + 1) & (over_corners(y, np.maximum) >= low - 1)
     if not reaching.any():
         return None
     first, last = extent(reaching)
@@ -89,8 +99,15 @@ def reaching_box(
     return box_around(lattice, apply(phi.lattice.ijk_to_ras, nodes))
 
 
+def plane_sum(shape: tuple[int, int, int], row: np.ndarray) -> np.ndarray:
+    """``row @ (i, j, k, 1)`` at all indices of a lattice, ``(K, J, I)`` float32."""
+    k, j, i = (np.arange(n, dtype=np.float32) for n in shape)
+    weights = row.astype(np.float32)
+    return (weights[2] * k)[:, None, None] + (weights[1] * j)[:, None] + (weights[0] * i + weights[3])
+
+
 def over_corners(values: np.ndarray, take: np.ufunc) -> np.ndarray:
-    """The least or greatest of the values at each cell's eight corners: ``(K, J, I, C)`` to ``(K-1, J-1, I-1, C)``."""
+    """The least or greatest of the values at each cell's eight corners: ``(K, J, I)`` to ``(K-1, J-1, I-1)``."""
     for axis in range(3):
         before, after = [slice(None)] * 3, [slice(None)] * 3
         before[axis], after[axis] = slice(None, -1), slice(1, None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from matplotlib.colors import LinearSegmentedColormap
+    from matplotlib.colors import Colormap
 
 BACKGROUND, NOWHERE, TEXT, FAINT, ALERT = "#0e1012", "#1f2327", "#eceff1", "#9aa4ab", "#ffb74d"
 FIXED_OUTLINE, MOVING_OUTLINE, FOLDED = "#ffd54f", "#4dd0e1", "#ff00ff"
@@ -16,7 +16,7 @@ DETERMINANT_COLOURS = ("#e1bee7", "#ab47bc", "#4a148c", BACKGROUND, "#00695c", "
 """Black where volume is kept, purple where it shrinks from fixed to moving, green where it grows."""
 
 
-def colour_map(colours: tuple[str, ...]) -> LinearSegmentedColormap:
+def colour_map(colours: tuple[str, ...]) -> Colormap:
     """Colours that go over into one another; nothing is drawn where a value is NaN."""
     from matplotlib.colors import LinearSegmentedColormap
 
