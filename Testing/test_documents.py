@@ -14,7 +14,7 @@ from LungDeepRegLib.results.output_files import IMAGES, OTHERS
 from LungDeepRegLib.results.summary import SCHEMA
 
 ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text()
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 DOCUMENTS = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"]
 
 
@@ -36,7 +36,7 @@ def test_the_python_example_runs_as_it_stands(tmp_path, monkeypatch, capsys):
 
 
 def test_the_module_shows_the_same_lines_for_slicer_as_the_readme():
-    source = (ROOT / "LungDeepReg" / "LungDeepReg.py").read_text()
+    source = (ROOT / "LungDeepReg" / "LungDeepReg.py").read_text(encoding="utf-8")
     shown = re.search(r'PYTHON_EXAMPLE = """(.*?)"""', source, re.DOTALL)[1]
     assert shown.split() == blocks("python")[1].split()
 
@@ -44,7 +44,7 @@ def test_the_module_shows_the_same_lines_for_slicer_as_the_readme():
 def test_make_targets_of_the_readme_exist():
     named = set(re.findall(r"make (\w+)", " ".join(blocks("sh"))))
     assert named == {"demo", "test"}
-    targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
     assert named <= set(targets)
 
 
@@ -72,26 +72,28 @@ def test_tables_of_files_and_of_summary_entries_are_the_programs_own():
 
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_links_to_files_lead_somewhere(document):
-    text = (ROOT / document).read_text()
+    text = (ROOT / document).read_text(encoding="utf-8")
     links = re.findall(r"\]\(([^)]+)\)", text) + re.findall(r'src="([^"]+)"', text)
     assert [link for link in links if "://" not in link and not (ROOT / link).exists()] == []
 
 
 def test_one_version_everywhere():
     version = LungDeepRegLib.__version__
-    assert re.search(r"^version: (.*)$", (ROOT / "CITATION.cff").read_text(), re.MULTILINE)[1] == version
-    newest = re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)[1]
+    assert (
+        re.search(r"^version: (.*)$", (ROOT / "CITATION.cff").read_text(encoding="utf-8"), re.MULTILINE)[1] == version
+    )
+    newest = re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)[1]
     assert newest in ("Unreleased", version)
 
 
 def test_not_for_clinical_use_is_said_wherever_it_is_shown():
     for name in ("README.md", "CMakeLists.txt", "LungDeepReg/LungDeepReg.py", "pyproject.toml", "CITATION.cff"):
-        assert "not for clinical use" in (ROOT / name).read_text().lower(), name
+        assert "not for clinical use" in (ROOT / name).read_text(encoding="utf-8").lower(), name
 
 
 def test_no_path_of_a_developers_machine_is_left():
     names = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False).stdout.split()
     paths = [ROOT / name for name in names if Path(name).suffix in {".py", ".md", ".toml", ".txt", ".cff", ".yaml"}]
     pattern = re.compile(r"(/home/|/root/|/Users/|/opt/|[A-Z]:\\\\)\w+")
-    texts = {path: path.read_text() for path in paths if path.is_file() and path != Path(__file__)}
+    texts = {path: path.read_text(encoding="utf-8") for path in paths if path.is_file() and path != Path(__file__)}
     assert [str(path) for path, text in texts.items() if pattern.search(text)] == []

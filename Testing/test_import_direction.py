@@ -49,7 +49,7 @@ def part(path: Path) -> str:
 def imports(path: Path, *, lazy: bool = True) -> Iterator[str]:
     """Full names of the modules that a file imports when it runs; without ``lazy``, when it is imported itself."""
     package = ("LungDeepRegLib", *path.relative_to(ENGINE).parent.parts)
-    waiting: list[ast.AST] = [ast.parse(path.read_text())]
+    waiting: list[ast.AST] = [ast.parse(path.read_text(encoding="utf-8"))]
     while waiting:
         node = waiting.pop()
         if isinstance(node, ast.Import):

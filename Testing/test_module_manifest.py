@@ -9,7 +9,7 @@ MODULE = Path(__file__).parents[1] / "LungDeepReg"
 
 
 def listed(variable: str) -> list[str]:
-    text = re.sub(r"#.*", "", (MODULE / "CMakeLists.txt").read_text())
+    text = re.sub(r"#.*", "", (MODULE / "CMakeLists.txt").read_text(encoding="utf-8"))
     entries = re.search(rf"set\({variable}\s(.*?)\)", text, re.DOTALL)
     assert entries, f"no {variable} in CMakeLists.txt"
     return entries[1].replace("${MODULE_NAME}", "LungDeepReg").split()
@@ -37,7 +37,7 @@ def test_no_module_besides_ours_lies_in_the_folder_that_slicer_scans():
 
 
 def test_extension_depends_on_pytorch_and_adds_the_module():
-    text = (MODULE.parent / "CMakeLists.txt").read_text()
+    text = (MODULE.parent / "CMakeLists.txt").read_text(encoding="utf-8")
     assert 'set(EXTENSION_DEPENDS "PyTorch")' in text
     assert "project(LungDeepReg)" in text
     assert "add_subdirectory(LungDeepReg)" in text

@@ -8,11 +8,12 @@ from scipy import ndimage
 from torch import Tensor
 
 from .displacement_field import DisplacementField
-from .geometry import identity_grid
-from .pyramid import Level
+from .geometry import identity_grid, index_box
+from .pyramid import Level, average
 from .warp import warp
 
 REACH_MM = 30.0
+LEAST_SPACING_MM = 10.0
 COUPLINGS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
 """How strongly each voxel's choice is drawn to its neighbours', round by round, in units of what a choice decides."""
 SMOOTHING_VOXELS = 1.0
@@ -22,16 +23,17 @@ CANDIDATES_AT_ONCE = 128
 def search(level: Level) -> DisplacementField:
     """The displacement, on a coarse level, that matches features best while its neighbours agree.
 
-    Every voxel of the mask tries all displacements within 30 mm along each axis, half a voxel apart; choices and
-    a smooth field are then drawn together in a few rounds (coupled convex optimisation, Heinrich et al., MICCAI 2014,
+    Every voxel of the mask tries all displacements within 30 mm along each axis, a voxel apart; choices and a
+    smooth field are then drawn together in a few rounds (coupled convex optimisation, Heinrich et al., MICCAI 2014,
     as ConvexAdam uses it before its gradient steps).
 
     Args:
         level: A coarse level of features that can be compared by their squared differences (MIND-SSC).
 
     Returns:
-        v in RAS mm on the level's lattice; beyond the mask it goes on smoothly.
+        v in RAS mm, on the level's lattice or a coarser one; beyond the mask it goes on smoothly.
     """
+    level = coarsened(level)
     candidates = offsets(level)
     chosen = level.mask.flatten().nonzero()[:, 0]
     cost = matching_cost(level, chosen, candidates)
@@ -45,11 +47,19 @@ def search(level: Level) -> DisplacementField:
     return DisplacementField(vectors.cpu().numpy(), level.lattice)
 
 
+def coarsened(level: Level) -> Level:
+    """The level averaged to voxels of at least about 10 mm: the work grows with the sixth power of the resolution."""
+    step = np.maximum(1, np.round(LEAST_SPACING_MM / level.lattice.spacing_mm)).astype(int)
+    step = np.minimum(step, np.array(level.lattice.shape[::-1]) // 2)
+    lattice = index_box(level.lattice, np.zeros(3), np.array(level.lattice.shape[::-1]) // step, step)
+    fixed, moving, mask = (average(tensor, step) for tensor in (level.fixed, level.moving, level.mask))
+    return Level(lattice, fixed, moving, (mask > 0).float())
+
+
 def offsets(level: Level) -> Tensor:
-    """The displacements to try, ``(D, 3)`` in RAS mm: along the lattice's axes, half a voxel apart."""
-    step = level.lattice.spacing_mm / 2
-    count = np.maximum(np.floor(REACH_MM / step), 1).astype(int)
-    steps = np.stack(np.meshgrid(*(np.arange(-n, n + 1) / 2 for n in count), indexing="ij"), axis=-1).reshape(-1, 3)
+    """The displacements to try, ``(D, 3)`` in RAS mm: along the lattice's axes, a voxel apart."""
+    count = np.maximum(np.floor(REACH_MM / level.lattice.spacing_mm), 1).astype(int)
+    steps = np.stack(np.meshgrid(*(np.arange(-n, n + 1) for n in count), indexing="ij"), axis=-1).reshape(-1, 3)
     found = steps @ level.lattice.ijk_to_ras[:3, :3].T
     return torch.as_tensor(found, dtype=torch.float32, device=level.fixed.device)
 

@@ -130,7 +130,7 @@ def sampling_grid(u: Tensor, u_lattice: Lattice, lattice: Lattice, source: Latti
 
 
 def inside(grid: Tensor, source: Lattice) -> Tensor:
-    """Which grid positions lie within the voxels of ``source``: half a voxel beyond the outer centres, as ITK has it."""
+    """Which grid positions lie within the voxels of ``source``: half a voxel beyond outer centres, as ITK has it."""
     sizes = torch.tensor(source.shape[::-1], dtype=grid.dtype, device=grid.device)
     return (grid.abs() <= sizes / (sizes - 1) + 1e-5).all(dim=-1)
 

@@ -109,7 +109,7 @@ def ct_offset(values: np.ndarray) -> tuple[float | None, str]:
         # Soft tissue is a narrow peak in CT; an MRI that happens to span these numbers spreads over them.
         peaked = float(np.mean(np.abs(hu[dense] - 30) < 120)) if dense.any() else 0.0
         negative = offset > 0 or float(values.min()) < -500
-        if negative and air > 0.02 and soft > 0.02 and peaked > 0.4:
+        if negative and air > 0.02 and soft > 0.02 and peaked > 0.5:
             found = f"{air:.0%} of the voxels lie near air or lung and {soft:.0%} near water"
             return offset, found + (f", with an offset of {offset:.0f}" if offset else "")
     return None, "its histogram has no air and soft tissue peaks where CT has them"

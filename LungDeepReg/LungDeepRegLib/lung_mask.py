@@ -11,9 +11,11 @@ from .volume import Volume, averaged, resample
 
 WORKING_SPACING_MM = 2.5
 AIR_BELOW_HU = -400.0
+EMPTY_HU = -1005.0
+"""Whole regions below this hold no tissue at all, but a filling value where there was no image."""
 LUNG_HU = (-970.0, -500.0)
 LEAST_LUNG_ML = 150.0
-LEAST_PARENCHYMA = 0.3
+LEAST_PARENCHYMA = 0.5
 LEAST_ENCLOSURE = 0.75
 CLOSING_MM = 8.0
 
@@ -52,7 +54,7 @@ def lung_components(hu: np.ndarray, voxel_ml: float) -> np.ndarray | None:
         voxel_ml: Volume of one voxel.
     """
     air = hu < AIR_BELOW_HU
-    air &= enclosure(~air) >= LEAST_ENCLOSURE
+    air &= (enclosure(~air) >= LEAST_ENCLOSURE) & (ndimage.gaussian_filter(hu, 1.0) > EMPTY_HU)
     labels, count = ndimage.label(air)
     if not count:
         return None
@@ -65,7 +67,13 @@ def lung_components(hu: np.ndarray, voxel_ml: float) -> np.ndarray | None:
     lung_like = (sizes >= LEAST_LUNG_ML) & (fraction >= LEAST_PARENCHYMA)
     if not lung_like.any():
         return None
-    return np.isin(labels, numbers[lung_like & (sizes >= 0.1 * sizes[lung_like].max())])
+    return without_sheets(np.isin(labels, numbers[lung_like & (sizes >= 0.1 * sizes[lung_like].max())]))
+
+
+def without_sheets(mask: np.ndarray) -> np.ndarray:
+    """The mask less what hangs on it by a sheet or strand of under five voxels, but with its own thin edges."""
+    core = ndimage.binary_opening(np.pad(mask, 2, mode="edge"), iterations=2)[2:-2, 2:-2, 2:-2]
+    return ndimage.binary_dilation(core, iterations=4) & mask
 
 
 def enclosure(tissue: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .geometry import GeometryError, Lattice, apply, canonical_order, identity_grid, index_box
+from .geometry import GeometryError, Lattice, canonical_order, index_box
 from .warp import warp
 
 SLAB_VOXELS = 4_000_000
@@ -97,7 +97,11 @@ def world_grid(lattice: Lattice, source: Lattice, matrix: np.ndarray | None = No
     ``matrix`` is a 4x4 map of RAS mm to RAS mm; without it, x itself (the world identity).
     """
     between = source.ras_to_grid @ (np.eye(4) if matrix is None else matrix) @ lattice.grid_to_ras
-    return apply(between, identity_grid(lattice.shape, device=device))[None]
+    # As a sum over the axes, which is several times quicker than a product with every position.
+    linear = torch.as_tensor(between[:3], dtype=torch.float32, device=device)
+    z, y, x = (torch.linspace(-1, 1, n, device=device)[:, None] for n in lattice.shape)
+    in_plane = (y * linear[:, 1])[:, None] + (x * linear[:, 0] + linear[:, 3])
+    return ((z * linear[:, 2])[:, None, None] + in_plane)[None]
 
 
 def canonical(volume: Volume) -> Volume:

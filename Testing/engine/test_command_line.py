@@ -54,7 +54,7 @@ def registered(files, tmp_path_factory):
     with contextlib.redirect_stdout(said):
         code = main(["register", *files.images, *files.masks, *files.landmarks, *QUICK, "--inverse",
                      "--inverse-consistency", "--out", str(out)])  # fmt: skip
-    summary = json.loads((out / "summary.json").read_text())
+    summary = json.loads((out / "summary.json").read_text(encoding="utf-8"))
     return SimpleNamespace(
         code=code, out=out, said=said.getvalue(), summary=summary, before=before, after=fingerprints(files.folder)
     )
@@ -127,7 +127,7 @@ class TestRegister:
                      "--format", "mha", "--out", str(out), "--quiet"])  # fmt: skip
         assert code == 0
         assert capsys.readouterr().err == ""
-        found = json.loads((out / "summary.json").read_text())
+        found = json.loads((out / "summary.json").read_text(encoding="utf-8"))
         assert found["landmark_error_mm"] is None
         assert found["masks"] == {"fixed": "found", "moving": "found"}
         assert any("moving.csv: without fixed landmarks no error" in warning for warning in found["warnings"])
@@ -172,7 +172,7 @@ class TestWarp:
         out.write_text("precious")
         command = self.command(files, registered, "--image", files.folder / "moving.nrrd", "--out", out)
         failing(capsys, command, 5, "exists already")
-        assert out.read_text() == "precious"
+        assert out.read_text(encoding="utf-8") == "precious"
         assert main([*command, "--overwrite"]) == 0
         assert out.read_text(errors="replace") != "precious"
         capsys.readouterr()
@@ -197,7 +197,7 @@ class TestEvaluate:
         out = tmp_path / "figures.json"
         assert main(["evaluate", *files.images, *files.masks, *files.landmarks, "--transform",
                      str(registered.out / "transform.h5"), "--inverse", "--out", str(out)]) == 0  # fmt: skip
-        found, expected = json.loads(out.read_text()), registered.summary
+        found, expected = json.loads(out.read_text(encoding="utf-8")), registered.summary
         assert list(found) == list(SCHEMA)
         for name in ("dice_before", "dice_after", "folded_percent", "mean_jacobian_lung", "lung_volume_ratio"):
             assert found[name] == pytest.approx(expected[name], abs=1e-5)
@@ -211,7 +211,7 @@ class TestEvaluate:
         sitk.WriteTransform(sitk.TranslationTransform(3, (0.0, 0.0, 0.0)), str(tmp_path / "still.tfm"))
         assert main(["evaluate", *files.images, *files.masks, "--transform", str(tmp_path / "still.tfm"), "--backward",
                      str(tmp_path / "still.tfm"), "--out", str(tmp_path / "out")]) == 0  # fmt: skip
-        found = json.loads((tmp_path / "out" / "summary.json").read_text())
+        found = json.loads((tmp_path / "out" / "summary.json").read_text(encoding="utf-8"))
         assert found["dice_before"] == pytest.approx(found["dice_after"], abs=0.01)  # ties of the nearest neighbour
         assert found["inverse_consistency_mm"]["max"] < 1e-3
         assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["report.png", "summary.json"]
@@ -237,7 +237,7 @@ class TestDemo:
         monkeypatch.setattr("LungDeepRegLib.commands.register.register", spied)
         assert main(["demo", "--out", str(tmp_path / "out"), "--alignment", "centre", "--refine", "off"]) == 0
         assert seen[0]["fixed_mask"] is seen[0]["moving_mask"] is None
-        found = json.loads((tmp_path / "out" / "summary.json").read_text())
+        found = json.loads((tmp_path / "out" / "summary.json").read_text(encoding="utf-8"))
         assert found["dice_after"] > found["dice_before"]
         assert found["landmark_error_mm"]["after"]["ds"]["mean"] < found["landmark_error_mm"]["before"]["ds"]["mean"]
         assert "synthetic" in found["warnings"][0]
@@ -556,7 +556,7 @@ def test_out_of_memory_on_the_gpu_goes_on_on_the_cpu(files, tmp_path, monkeypatc
     command = ["register", *files.images, *files.masks, *QUICK, "--device", "cuda", "--out", str(tmp_path / "out")]
     assert main(command) == 0
     assert devices == ["cuda", "cpu"]
-    found = json.loads((tmp_path / "out" / "summary.json").read_text())
+    found = json.loads((tmp_path / "out" / "summary.json").read_text(encoding="utf-8"))
     assert found["device"] == "cpu"
     assert any("the memory of cuda didn't suffice; it went on on the CPU" in warning for warning in found["warnings"])
 
@@ -608,7 +608,7 @@ class TestProcess:
         said, complaints = process.communicate(timeout=120)
         assert process.returncode == 0, complaints
         assert f"{registered.summary['dice_after']:.3f}" in said
-        found = json.loads((tmp_path / "figures.json").read_text())
+        found = json.loads((tmp_path / "figures.json").read_text(encoding="utf-8"))
         assert found["dice_after"] == pytest.approx(registered.summary["dice_after"], abs=1e-5)
         if sys.platform == "linux":
             assert found["seconds"]["start"] > 0.3  # imports count

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from LungDeepRegLib.discrete_search import REACH_MM, offsets, search
+from LungDeepRegLib.discrete_search import REACH_MM, coarsened, offsets, search
 from LungDeepRegLib.geometry import Lattice
 from LungDeepRegLib.metrics import folded_cells
 from LungDeepRegLib.pyramid import Level
@@ -47,8 +47,8 @@ def test_a_translation_of_20_mm_is_found(name, voxels):
     inside = np.s_[2:-2, 2:-2, 2:-2]
     assert np.median(error[inside]) < 0.5
     assert error[inside].mean() < 1.5
-    # beyond the mask it goes on
-    assert error.max() < 6
+    # beyond the mask, two voxels from the border, it goes on roughly
+    assert error.max() < 10
     assert not folded_cells(found).any()
 
 
@@ -66,12 +66,12 @@ def test_the_search_leaves_its_level_as_it_was():
 
 
 @pytest.mark.parametrize("name", DIRECTIONS)
-def test_candidates_are_half_a_voxel_apart_within_reach(name):
+def test_candidates_are_a_voxel_apart_within_reach(name):
     where = lattice(name, (10.0, 12.0, 16.0))
     tried = offsets(level(where, (0, 0, 0))).double().numpy()
-    assert len(tried) == 13 * 11 * 7
+    assert len(tried) == 7 * 5 * 3
     ijk = tried @ np.linalg.inv(where.ijk_to_ras[:3, :3]).T
-    np.testing.assert_allclose(ijk * 2, (ijk * 2).round(), atol=1e-5)
+    np.testing.assert_allclose(ijk, ijk.round(), atol=1e-5)
     assert np.abs(ijk * where.spacing_mm).max() <= REACH_MM + 1e-4
     assert (np.linalg.norm(tried, axis=1) < 1e-6).sum() == 1
 
@@ -80,3 +80,11 @@ def test_voxels_too_coarse_for_a_search_give_a_start_all_the_same():
     # half a voxel is more than the search's reach: what a small voxel budget or a coarse image leads to
     found = search(level(lattice("axial", (70.0, 70.0, 70.0)), (0, 0, 0)))
     assert np.abs(found.vectors).max() < 1e-3
+
+
+def test_fine_levels_are_averaged_to_about_10_mm_first():
+    fine = level(lattice("oblique", (5.0, 5.0, 12.0)), (0, 0, 0))
+    found = coarsened(fine)
+    np.testing.assert_allclose(found.lattice.spacing_mm, [10, 10, 12])
+    torch.testing.assert_close(found.fixed[..., 0, 0], fine.fixed[..., :2, :2].mean((-1, -2)))
+    assert set(found.mask.unique().tolist()) == {0.0, 1.0}

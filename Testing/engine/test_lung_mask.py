@@ -146,6 +146,15 @@ def test_a_large_component_is_a_lung_by_its_density(hu, lung):
         np.testing.assert_array_equal(found, array == hu)
 
 
+def test_a_sheet_that_hangs_on_a_lung_is_cut_off():
+    array = np.full((24, 40, 40), 40.0)
+    array[6:18, 6:18, 6:18] = -850
+    array[11:13, 6:34, 18:36] = -850
+    found = lung_components(array, 0.125)
+    assert found[6:18, 6:18, 6:18].all()
+    assert not found[:, :, 24:].any()
+
+
 def test_small_components_beside_a_lung_are_left_out():
     array = np.full((24, 24, 40), 40.0)
     array[6:18, 6:18, 6:18] = -850

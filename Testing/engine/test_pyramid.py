@@ -59,6 +59,8 @@ def test_each_level_averages_the_finest_axes_until_they_are_as_coarse_as_the_oth
     np.testing.assert_array_equal(found, [[2, 2, 1], [2, 2, 2], [2, 2, 2]])
     very_thick = lattice(np.eye(3), (8, 30, 30), (1.0, 1.0, 10.0), (0, 0, 0))
     np.testing.assert_array_equal(pooling_steps(very_thick, 4), [[2, 2, 1], [2, 2, 1], [2, 2, 1], [2, 2, 2]])
+    coarse = lattice(np.eye(3), (8, 30, 30), (18.0, 18.0, 30.0), (0, 0, 0))
+    np.testing.assert_array_equal(pooling_steps(coarse, 2), [[2, 2, 1], [1, 1, 1]])
 
 
 def test_padding_goes_on_at_the_end():

@@ -262,12 +262,12 @@ class TestStaging:
             (folder / "input").mkdir()
             (folder / "input" / "fixed.nii.gz").write_text("new")
         assert sorted(path.name for path in out.iterdir()) == ["input", "notes.txt", "summary.json"]
-        assert (out / "summary.json").read_text() == "new"
-        assert (out / "notes.txt").read_text() == "old"
+        assert (out / "summary.json").read_text(encoding="utf-8") == "new"
+        assert (out / "notes.txt").read_text(encoding="utf-8") == "old"
         with self.staged(out, overwrite=True) as folder:
             (folder / "input").mkdir()
             (folder / "input" / "fixed.nii.gz").write_text("newer")
-        assert (out / "input" / "fixed.nii.gz").read_text() == "newer"
+        assert (out / "input" / "fixed.nii.gz").read_text(encoding="utf-8") == "newer"
 
     def test_a_file_in_the_way(self, tmp_path):
         (tmp_path / "out").write_text("x")
@@ -292,12 +292,12 @@ class TestStaging:
             assert unfinished.name.endswith(".nii.gz")
             unfinished.write_text("new")
             assert not out.exists()
-        assert out.read_text() == "new"
+        assert out.read_text(encoding="utf-8") == "new"
         with pytest.raises(OutputError, match="exists already"), staged_file(out):
             pass
         with staged_file(out, overwrite=True) as unfinished:
             unfinished.write_text("newer")
-        assert out.read_text() == "newer"
+        assert out.read_text(encoding="utf-8") == "newer"
         with pytest.raises(OutputError, match="can't be written"), staged_file(tmp_path / "absent" / "x.nii"):
             pass
         assert [path.name for path in tmp_path.iterdir()] == ["warped.nii.gz"]
@@ -316,7 +316,7 @@ class TestWriteResult:
             fixed_landmarks=phantom.fixed_landmarks, moving_landmarks=phantom.moving_landmarks,
         )  # fmt: skip
         assert list(content) == list(SCHEMA)
-        assert json.loads((tmp_path / "out" / "summary.json").read_text()) == content
+        assert json.loads((tmp_path / "out" / "summary.json").read_text(encoding="utf-8")) == content
         assert content["masks"] == {"fixed": "given", "moving": "given"}
         assert content["options"]["alignment"] == "centre"
         assert content["dice_aligned"] == content["dice_after"]

@@ -10,7 +10,7 @@ from Testing.slicer.scene import from_world
 
 
 def test_lines_for_the_python_console_register_two_nodes(scene, pair):
-    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
     lines = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)[1]
     for name, volume in (("exhale", pair.fixed), ("inhale", pair.moving)):
         node_from_volume(volume.with_array(volume.array, name), scene)
