@@ -53,20 +53,21 @@ class Landmarks:
 def matched(fixed: Landmarks, moving: Landmarks) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
     """Corresponding points of two images.
 
-    Paired by label where both sets have the same labels, each once; otherwise by their order where the counts are
-    equal. The result is in the order of ``fixed``.
+    Paired by label where both sets have the same labels, each once; by their order where no label of one set stands
+    in the other, or labels stand twice, and the counts are equal. The result is in the order of ``fixed``.
 
     Returns:
         Points in the fixed image and in the moving image, ``(N, 3)`` RAS mm each, and the labels of ``fixed``.
 
     Raises:
-        LandmarkError: Other labels and another number of points.
+        LandmarkError: Only some labels in common (order could pair the wrong ones), or another number of points.
     """
     order = {label: index for index, label in enumerate(moving.labels)}
     unique = len(order) == len(moving) and len(set(fixed.labels)) == len(fixed)
     if unique and set(fixed.labels) == set(order):
         return fixed.points_ras, moving.points_ras[[order[label] for label in fixed.labels]], fixed.labels
-    if len(fixed) == len(moving):
+    partly = unique and not set(fixed.labels).isdisjoint(order)
+    if len(fixed) == len(moving) and not partly:
         return fixed.points_ras, moving.points_ras, fixed.labels
     only_fixed = [label for label in fixed.labels if label not in order]
     only_moving = [label for label in moving.labels if label not in fixed.labels]

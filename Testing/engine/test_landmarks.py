@@ -64,3 +64,11 @@ def test_other_counts_and_labels_are_refused_by_name():
     assert "3 points in fixed.csv and 2 in moving.csv" in message
     assert "only in fixed.csv: b, c" in message
     assert "only in moving.csv: z" in message
+
+
+def test_labels_that_agree_only_in_part_are_not_paired_by_order():
+    points = np.arange(9.0).reshape(3, 3)
+    fixed = Landmarks(points, ("carina", "a", "b"), "fixed.csv")
+    moving = Landmarks(points, ("b", "c", "carina"), "moving.csv")
+    with pytest.raises(LandmarkError, match="only in fixed.csv: a; only in moving.csv: c"):
+        matched(fixed, moving)
