@@ -70,5 +70,5 @@ def test_labels_that_agree_only_in_part_are_not_paired_by_order():
     points = np.arange(9.0).reshape(3, 3)
     fixed = Landmarks(points, ("carina", "a", "b"), "fixed.csv")
     moving = Landmarks(points, ("b", "c", "carina"), "moving.csv")
-    with pytest.raises(LandmarkError, match="only in fixed.csv: a; only in moving.csv: c"):
+    with pytest.raises(LandmarkError, match=r"only in fixed\.csv: a; only in moving\.csv: c"):
         matched(fixed, moving)
