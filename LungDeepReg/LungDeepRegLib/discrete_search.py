@@ -13,6 +13,7 @@ from .pyramid import Level, average
 from .warp import warp
 
 REACH_MM = 30.0
+STEP_MM = 7.5
 LEAST_SPACING_MM = 10.0
 COUPLINGS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
 """How strongly each voxel's choice is drawn to its neighbours', round by round, in units of what a choice decides."""
@@ -23,8 +24,8 @@ CANDIDATES_AT_ONCE = 128
 def search(level: Level) -> DisplacementField:
     """The displacement, on a coarse level, that matches features best while its neighbours agree.
 
-    Every voxel of the mask tries all displacements within 30 mm along each axis, a voxel apart; choices and a
-    smooth field are then drawn together in a few rounds (coupled convex optimisation, Heinrich et al., MICCAI 2014,
+    Every voxel of the mask tries all displacements within 30 mm along each axis, about 7.5 mm apart; choices and
+    a smooth field are then drawn together in a few rounds (coupled convex optimisation, Heinrich et al., MICCAI 2014,
     as ConvexAdam uses it before its gradient steps).
 
     Args:
@@ -57,10 +58,11 @@ def coarsened(level: Level) -> Level:
 
 
 def offsets(level: Level) -> Tensor:
-    """The displacements to try, ``(D, 3)`` in RAS mm: along the lattice's axes, a voxel apart."""
-    count = np.maximum(np.floor(REACH_MM / level.lattice.spacing_mm), 1).astype(int)
+    """The displacements to try, ``(D, 3)`` in RAS mm: along the lattice's axes, a voxel or a part of it apart."""
+    parts = np.maximum(np.round(level.lattice.spacing_mm / STEP_MM), 1)
+    count = np.maximum(np.floor(REACH_MM * parts / level.lattice.spacing_mm), 1).astype(int)
     steps = np.stack(np.meshgrid(*(np.arange(-n, n + 1) for n in count), indexing="ij"), axis=-1).reshape(-1, 3)
-    found = steps @ level.lattice.ijk_to_ras[:3, :3].T
+    found = (steps / parts) @ level.lattice.ijk_to_ras[:3, :3].T
     return torch.as_tensor(found, dtype=torch.float32, device=level.fixed.device)
 
 

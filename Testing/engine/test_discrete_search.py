@@ -66,12 +66,13 @@ def test_the_search_leaves_its_level_as_it_was():
 
 
 @pytest.mark.parametrize("name", DIRECTIONS)
-def test_candidates_are_a_voxel_apart_within_reach(name):
+def test_candidates_are_about_7_mm_apart_within_reach(name):
     where = lattice(name, (10.0, 12.0, 16.0))
     tried = offsets(level(where, (0, 0, 0))).double().numpy()
-    assert len(tried) == 7 * 5 * 3
+    assert len(tried) == 7 * 11 * 7
     ijk = tried @ np.linalg.inv(where.ijk_to_ras[:3, :3]).T
-    np.testing.assert_allclose(ijk, ijk.round(), atol=1e-5)
+    parts = ijk * [1, 2, 2]
+    np.testing.assert_allclose(parts, parts.round(), atol=1e-5)
     assert np.abs(ijk * where.spacing_mm).max() <= REACH_MM + 1e-4
     assert (np.linalg.norm(tried, axis=1) < 1e-6).sum() == 1
 
