@@ -34,7 +34,7 @@ class NetworkConfig:
         linear_branch: Whether there is one.
         anchor: What pins the sum of the spatial gradients, see :func:`deformation.integrate`.
         lattice_shape: Voxels ``(K, J, I)`` of the lattice that the weights were trained for.
-        lattice_spacing_mm: Its spacing, equal along ``(i, j, k)``, which are nearest to R, A and S.
+        lattice_spacing_mm: Its spacing along ``(i, j, k)``, which are nearest to R, A and S.
 
     Raises:
         NetworkError: Values that make no network.
@@ -47,7 +47,7 @@ class NetworkConfig:
     linear_branch: bool = True
     anchor: str = "first"
     lattice_shape: tuple[int, int, int] = (80, 64, 80)
-    lattice_spacing_mm: float = 4.0
+    lattice_spacing_mm: tuple[float, float, float] = (4.0, 4.0, 4.0)
 
     def __post_init__(self) -> None:
         for name in ("encoder_channels", "dilations", "decoder_channels"):
@@ -60,8 +60,9 @@ class NetworkConfig:
         shape_fits = _are_counts(self.lattice_shape) and len(self.lattice_shape) == 3 and min(self.lattice_shape) > 1
         self._expect("lattice_shape", "three whole numbers from 2", shape_fits)
         low, high = SPACING_LIMITS_MM
-        spacing_fits = type(self.lattice_spacing_mm) in (int, float) and low <= self.lattice_spacing_mm <= high
-        self._expect("lattice_spacing_mm", f"a number from {low} to {high} mm", spacing_fits)
+        self._expect(
+            "lattice_spacing_mm", f"three numbers from {low} to {high} mm", _are_lengths(self.lattice_spacing_mm, low, high)
+        )
 
     def _expect(self, name: str, expected: str, met: bool) -> None:
         if not met:
@@ -95,6 +96,11 @@ class NetworkConfig:
 
 def _are_counts(values: Any) -> bool:
     return isinstance(values, tuple) and len(values) > 0 and all(type(n) is int and n > 0 for n in values)
+
+
+def _are_lengths(values: Any, low: float, high: float) -> bool:
+    whole = isinstance(values, tuple) and len(values) == 3
+    return whole and all(type(mm) in (int, float) and low <= mm <= high for mm in values)
 
 
 class NetworkOutput(NamedTuple):

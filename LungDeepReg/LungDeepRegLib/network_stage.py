@@ -8,24 +8,32 @@ from scipy import ndimage
 
 from .checkpoint import Checkpoint
 from .displacement_field import DisplacementField
-from .geometry import Lattice, apply, canonical_axes
-from .network import NetworkConfig
+from .geometry import Lattice, apply, canonical_axes, index_box
 from .preprocessing import Prepared
-from .volume import Volume, averaged
+from .volume import Volume, averaged, block_mean
+
+FINER = 2  # samples along each axis of a voxel that are averaged
 
 
-def network_lattice(config: NetworkConfig, fixed: Prepared) -> Lattice:
-    """The lattice that the weights were trained for, centred on the fixed image's lungs (without a mask: on the image).
+def network_lattice(
+    shape: tuple[int, int, int], spacing_mm: tuple[float, float, float], fixed: Prepared
+) -> Lattice:
+    """The lattice that weights were trained for, centred on the fixed image's lungs (without a mask: on the image).
 
     Its axes are the fixed image's own, in the canonical order and signs that ``fixed`` has.
+
+    Args:
+        shape: Voxels ``(K, J, I)``.
+        spacing_mm: Along ``(i, j, k)``.
+        fixed: The fixed image.
     """
     centre = fixed.image.lattice.centre_ras
     if fixed.lungs is not None:
         centre = apply(fixed.lungs.ijk_to_ras, np.array(ndimage.center_of_mass(fixed.lungs.array))[::-1])
     matrix = np.eye(4)
-    matrix[:3, :3] = canonical_axes(fixed.image.ijk_to_ras) * config.lattice_spacing_mm
-    matrix[:3, 3] = centre - matrix[:3, :3] @ ((np.array(config.lattice_shape[::-1]) - 1) / 2)
-    return Lattice(config.lattice_shape, matrix)
+    matrix[:3, :3] = canonical_axes(fixed.image.ijk_to_ras) * spacing_mm
+    matrix[:3, 3] = centre - matrix[:3, :3] @ ((np.array(shape[::-1]) - 1) / 2)
+    return Lattice(shape, matrix)
 
 
 def predict(
@@ -47,7 +55,8 @@ def predict(
         use_linear: Whether its linear branch takes part.
         device: Where it runs.
     """
-    lattice = network_lattice(checkpoint.config, fixed)
+    config = checkpoint.config
+    lattice = network_lattice(config.lattice_shape, config.lattice_spacing_mm, fixed)
     # The lattice as the moving image sees it, so that averaging and sampling happen in the moving image's own frame.
     seen = Lattice(lattice.shape, matrix @ lattice.ijk_to_ras)
     images = [on_lattice(fixed.image, lattice), on_lattice(moving.image, seen)]
@@ -59,5 +68,12 @@ def predict(
 
 
 def on_lattice(image: Volume, lattice: Lattice) -> Volume:
-    """An image in [0, 1] averaged down to a lattice."""
-    return averaged(image, lattice, lambda array: array.astype(np.float32, copy=False))
+    """An image in [0, 1] on a lattice, each value the mean over its voxel."""
+    counts = np.array(lattice.shape[::-1])
+    finer = index_box(lattice, np.zeros(3), counts * FINER, 1 / FINER)
+    samples = averaged(image, finer, _as_float)
+    return block_mean(samples, [FINER] * 3, _as_float)
+
+
+def _as_float(array: np.ndarray) -> np.ndarray:
+    return array.astype(np.float32, copy=False)

@@ -199,9 +199,10 @@ def test_config_round_trip():
         {"anchor": "last"},
         {"lattice_shape": (8, 10)},
         {"lattice_shape": (8, 10, 1)},
-        {"lattice_spacing_mm": 0.0},
-        {"lattice_spacing_mm": float("nan")},
-        {"lattice_spacing_mm": "4"},
+        {"lattice_spacing_mm": (4.0, 0.0, 4.0)},
+        {"lattice_spacing_mm": 4.0},
+        {"lattice_spacing_mm": (4.0, float("nan"), 4.0)},
+        {"lattice_spacing_mm": ("4", 4.0, 4.0)},
     ],
 )
 def test_impossible_configurations_are_refused(change):

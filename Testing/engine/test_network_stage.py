@@ -20,7 +20,7 @@ DIRECTIONS = {
     "coronal": np.array([[-1.0, 0, 0], [0, 0, 1], [0, -1, 0]]),
 }
 each_direction = pytest.mark.parametrize("name", DIRECTIONS)
-TINY = NetworkConfig((4,), (1,), (4,), squeeze_reduction=2, lattice_shape=(8, 10, 9), lattice_spacing_mm=6.0)
+TINY = NetworkConfig((4,), (1,), (4,), squeeze_reduction=2, lattice_shape=(8, 10, 9), lattice_spacing_mm=(6.0, 6.0, 6.0))
 UNIT = Intensity("mri", 0.0, 1.0, 0.0, "as the test says")
 MATRIX = np.eye(4)
 MATRIX[:3, :3] = Rotation.from_euler("z", 20, degrees=True).as_matrix()
@@ -47,7 +47,7 @@ def checkpoint(voxels=(0.0, 0.0, 0.0)):
 @each_direction
 def test_the_lattice_is_that_of_the_weights_in_the_middle_of_the_image(name):
     fixed = image(name)
-    found = network_lattice(TINY, fixed)
+    found = network_lattice(TINY.lattice_shape, TINY.lattice_spacing_mm, fixed)
     assert found.shape == TINY.lattice_shape
     np.testing.assert_allclose(found.spacing_mm, 6.0)
     np.testing.assert_allclose(found.ijk_to_ras[:3, :3] / 6, canonical_axes(fixed.image.ijk_to_ras), atol=1e-9)
@@ -61,7 +61,7 @@ def test_with_a_mask_it_is_centred_on_the_lungs(name):
     fixed = image(name, lungs)
     k, j, i = np.argwhere(lungs).mean(axis=0)
     expected = np.array([30, -120, 55]) + (DIRECTIONS[name] * [2.0, 2.5, 3.0]) @ [i, j, k]
-    np.testing.assert_allclose(network_lattice(TINY, fixed).centre_ras, expected, atol=1e-3)
+    np.testing.assert_allclose(network_lattice(TINY.lattice_shape, TINY.lattice_spacing_mm, fixed).centre_ras, expected, atol=1e-3)
 
 
 @each_direction
@@ -111,7 +111,7 @@ def test_it_is_shown_both_images_through_the_alignment(name):
     moving = prepare(Volume(ramp(where), MATRIX @ wide), UNIT, None, 1.25)
     network = Spy(TINY).eval()
     predict(fixed, moving, MATRIX, Checkpoint(network, {}), use_linear=True)
-    expected = ramp(network_lattice(TINY, fixed))
+    expected = ramp(network_lattice(TINY.lattice_shape, TINY.lattice_spacing_mm, fixed))
     for shown in network.shown:
         assert shown.shape == (1, 1, *TINY.lattice_shape)
         np.testing.assert_allclose(shown[0, 0].numpy(), expected, atol=2e-3)

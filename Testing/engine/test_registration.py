@@ -191,7 +191,7 @@ def test_other_geometries_and_fields_of_view_give_the_same_map(chests, fixed_as,
 def checkpoint(shift_mm, spacing_mm=20.0):
     """A network whose linear branch moves everything by so many mm along R, A and S."""
     config = NetworkConfig(
-        (4,), (1,), (4,), squeeze_reduction=2, lattice_shape=(20, 16, 18), lattice_spacing_mm=spacing_mm
+        (4,), (1,), (4,), squeeze_reduction=2, lattice_shape=(20, 16, 18), lattice_spacing_mm=(spacing_mm, spacing_mm, spacing_mm)
     )
     network = RegistrationNetwork(config)
     with torch.no_grad():

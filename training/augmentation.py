@@ -1,0 +1,46 @@
+"""Random changes of how an image looks, by MONAI; where anything is stays as it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from monai.transforms import Compose, RandAdjustContrast, RandBiasField, RandGaussianNoise, RandGaussianSmooth
+from torch import Tensor
+
+PROBABILITY = 0.5
+BIAS_DEGREE = 2
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How much images may change; each change is made to half of them.
+
+    Attributes:
+        gamma: Greatest exponent of the contrast, its inverse being the least; 1 for none.
+        bias: Greatest coefficient of the polynomial field that multiplies the image; 0 for none.
+        noise: Greatest standard deviation of Gaussian noise, for values in [0, 1]; 0 for none.
+        blur: Greatest standard deviation of Gaussian smoothing, in voxels; 0 for none.
+    """
+
+    gamma: float = 1.2
+    bias: float = 0.15
+    noise: float = 0.03
+    blur: float = 0.6
+
+    def __call__(self, image: Tensor, random: np.random.Generator) -> Tensor:
+        """An image ``(1, K, J, I)`` in [0, 1], changed at random and clamped to [0, 1]."""
+        changes = Compose(self._changes())
+        changes.set_random_state(int(random.integers(2**31)))
+        changed = changes(image)
+        return torch.as_tensor(np.asarray(changed), dtype=torch.float32).clamp(0, 1)
+
+    def _changes(self) -> list:
+        span = (1 / self.gamma, self.gamma)
+        return [
+            *([RandGaussianSmooth(*[(0.0, self.blur)] * 3, prob=PROBABILITY)] if self.blur > 0 else []),
+            *([RandAdjustContrast(prob=PROBABILITY, gamma=span)] if self.gamma > 1 else []),
+            *([RandBiasField(BIAS_DEGREE, (-self.bias, self.bias), prob=PROBABILITY)] if self.bias > 0 else []),
+            *([RandGaussianNoise(prob=PROBABILITY, std=self.noise)] if self.noise > 0 else []),
+        ]

@@ -1,0 +1,6 @@
+"""Pairs with known motion, made from anatomy that is random or real: what the shipped weights learn from."""
+
+from .motion import Motion
+from .pairs import SyntheticPairs
+
+__all__ = ["Motion", "SyntheticPairs"]

@@ -1,0 +1,33 @@
+"""Train a registration network: ``python training/train.py fit --config training/configs/smoke.yaml``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+if __package__ in (None, ""):  # run as a file: the package and the engine lie beside it
+    root = Path(__file__).resolve().parents[1]
+    sys.path[0:1] = [str(root), str(root / "LungDeepReg")]
+
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+
+from training.data_module import PairData
+from training.learner import Learner
+
+
+class TrainingCLI(LightningCLI):
+    """Lightning's command line, with the network's lattice handed on to the data."""
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """What both the network and the data need is said once."""
+        parser.link_arguments("model.network.lattice_shape", "data.lattice_shape")
+        parser.link_arguments("model.network.lattice_spacing_mm", "data.lattice_spacing_mm")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line."""
+    TrainingCLI(Learner, PairData, args=arguments, seed_everything_default=0, save_config_kwargs={"overwrite": True})
+
+
+if __name__ == "__main__":
+    main()
