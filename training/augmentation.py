@@ -9,6 +9,8 @@ import torch
 from monai.transforms import Compose, RandAdjustContrast, RandBiasField, RandGaussianNoise, RandGaussianSmooth
 from torch import Tensor
 
+from .pairs import Pair
+
 PROBABILITY = 0.5
 BIAS_DEGREE = 2
 
@@ -35,6 +37,10 @@ class Augmentation:
         changes.set_random_state(int(random.integers(2**31)))
         changed = changes(image)
         return torch.as_tensor(np.asarray(changed), dtype=torch.float32).clamp(0, 1)
+
+    def pair(self, pair: Pair, random: np.random.Generator) -> Pair:
+        """A pair whose two images are changed independently."""
+        return pair._replace(fixed=self(pair.fixed, random), moving=self(pair.moving, random))
 
     def _changes(self) -> list:
         span = (1 / self.gamma, self.gamma)

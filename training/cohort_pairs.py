@@ -74,10 +74,7 @@ class CohortPairs(PairSource):
     def draw(self, lattice: Lattice, random: np.random.Generator) -> Pair:
         """Any of the pairs, see :class:`PairSource`."""
         pair = self._pair(lattice, self.pairs[int(random.integers(len(self.pairs)))])
-        if self.augmentation is None:
-            return pair
-        fixed, moving = (self.augmentation(image, random) for image in (pair.fixed, pair.moving))
-        return pair._replace(fixed=fixed, moving=moving)
+        return pair if self.augmentation is None else self.augmentation.pair(pair, random)
 
     def __len__(self) -> int:
         """How many pairs there are."""

@@ -10,9 +10,29 @@ if __package__ in (None, ""):  # run as a file: the package and the engine lie b
     sys.path[0:1] = [str(root), str(root / "LungDeepReg")]
 
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from LungDeepRegLib.checkpoint import CheckpointError
+from LungDeepRegLib.network import NetworkError
+from LungDeepRegLib.similarity import SimilarityError
 
+from training.cohorts import CohortError
 from training.data_module import PairData
-from training.learner import Learner
+from training.learner import Learner, LearnerError
+from training.losses import LossError
+from training.phantom_pairs import PhantomPairsError
+from training.synthesis import AnatomyError
+
+BAD_INPUT = 3
+EXPLAINED = (
+    AnatomyError,
+    CheckpointError,
+    CohortError,
+    LearnerError,
+    LossError,
+    NetworkError,
+    PhantomPairsError,
+    SimilarityError,
+)
+"""Errors whose message says all that a user needs; of others the traceback helps more."""
 
 
 class TrainingCLI(LightningCLI):
@@ -25,8 +45,15 @@ class TrainingCLI(LightningCLI):
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line."""
-    TrainingCLI(Learner, PairData, args=arguments, seed_everything_default=0, save_config_kwargs={"overwrite": True})
+    """Run the command line. Bad input is explained on standard error, with the exit code 3 (2 for unknown keys)."""
+    try:
+        TrainingCLI(
+            Learner, PairData, args=arguments, seed_everything_default=0, save_config_kwargs={"overwrite": True},
+            trainer_defaults={"use_distributed_sampler": False},  # the data shares itself out
+        )  # fmt: skip
+    except EXPLAINED as error:
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(BAD_INPUT)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from .deformation import ANCHORS, compose_with_affine, displacement_grid, grid_u
 from .geometry import SPACING_LIMITS_MM, identity_grid
 
 IMAGES = 2
+PASS_LIMITS = (0.5, 8.0)
 INSTANCE_NORM_EPS = 1e-5
 NEGATIVE_SLOPE = 0.01
 
@@ -35,6 +36,8 @@ class NetworkConfig:
         anchor: What pins the sum of the spatial gradients, see :func:`deformation.integrate`.
         lattice_shape: Voxels ``(K, J, I)`` of the lattice that the weights were trained for.
         lattice_spacing_mm: Its spacing along ``(i, j, k)``, which are nearest to R, A and S.
+        passes: How often a registration runs the network, and on which lattices: multiples of the spacing, from 0.5
+            to 8. Each pass sees the moving image as deformed by the passes before.
 
     Raises:
         NetworkError: Values that make no network.
@@ -48,6 +51,7 @@ class NetworkConfig:
     anchor: str = "first"
     lattice_shape: tuple[int, int, int] = (80, 64, 80)
     lattice_spacing_mm: tuple[float, float, float] = (4.0, 4.0, 4.0)
+    passes: tuple[float, ...] = (1.0,)
 
     def __post_init__(self) -> None:
         for name in ("encoder_channels", "dilations", "decoder_channels"):
@@ -61,8 +65,11 @@ class NetworkConfig:
         self._expect("lattice_shape", "three whole numbers from 2", shape_fits)
         low, high = SPACING_LIMITS_MM
         self._expect(
-            "lattice_spacing_mm", f"three numbers from {low} to {high} mm", _are_lengths(self.lattice_spacing_mm, low, high)
-        )
+            "lattice_spacing_mm", f"three numbers from {low} to {high} mm",
+            _are_numbers(self.lattice_spacing_mm, low, high) and len(self.lattice_spacing_mm) == 3,
+        )  # fmt: skip
+        low, high = PASS_LIMITS
+        self._expect("passes", f"numbers from {low} to {high}", _are_numbers(self.passes, low, high))
 
     def _expect(self, name: str, expected: str, met: bool) -> None:
         if not met:
@@ -98,9 +105,9 @@ def _are_counts(values: Any) -> bool:
     return isinstance(values, tuple) and len(values) > 0 and all(type(n) is int and n > 0 for n in values)
 
 
-def _are_lengths(values: Any, low: float, high: float) -> bool:
-    whole = isinstance(values, tuple) and len(values) == 3
-    return whole and all(type(mm) in (int, float) and low <= mm <= high for mm in values)
+def _are_numbers(values: Any, low: float, high: float) -> bool:
+    whole = isinstance(values, tuple) and len(values) > 0
+    return whole and all(type(number) in (int, float) and low <= number <= high for number in values)
 
 
 class NetworkOutput(NamedTuple):

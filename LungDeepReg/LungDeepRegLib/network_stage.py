@@ -1,4 +1,7 @@
-"""A trained network, run on one pair: its lattice in the fixed image, and what it finds as a displacement."""
+"""A trained network, run on one pair: its lattice in the fixed image, and what it finds as a displacement.
+
+Looking again at what a first look has brought nearer is a recursive cascade (Zhao et al. 2019, arXiv 1907.12353).
+"""
 
 from __future__ import annotations
 
@@ -7,17 +10,16 @@ import torch
 from scipy import ndimage
 
 from .checkpoint import Checkpoint
-from .displacement_field import DisplacementField
+from .displacement_field import DisplacementField, lattice_points, sampling_grid
 from .geometry import Lattice, apply, canonical_axes, index_box
 from .preprocessing import Prepared
-from .volume import Volume, averaged, block_mean
+from .volume import Volume, averaged, averaging_factors, block_mean
+from .warp import warp
 
 FINER = 2  # samples along each axis of a voxel that are averaged
 
 
-def network_lattice(
-    shape: tuple[int, int, int], spacing_mm: tuple[float, float, float], fixed: Prepared
-) -> Lattice:
+def network_lattice(shape: tuple[int, int, int], spacing_mm: tuple[float, float, float], fixed: Prepared) -> Lattice:
     """The lattice that weights were trained for, centred on the fixed image's lungs (without a mask: on the image).
 
     Its axes are the fixed image's own, in the canonical order and signs that ``fixed`` has.
@@ -45,7 +47,9 @@ def predict(
     use_linear: bool,
     device: torch.device | str = "cpu",
 ) -> DisplacementField:
-    """One forward pass: the residual displacement v, ``phi(x) = matrix @ (x + v(x))``, on the network's lattice.
+    """The residual displacement v, ``phi(x) = matrix @ (x + v(x))``, on the network's lattice.
+
+    The network looks once for each of its configuration's passes, each time at the moving image as deformed so far.
 
     Args:
         fixed: The fixed image.
@@ -56,22 +60,46 @@ def predict(
         device: Where it runs.
     """
     config = checkpoint.config
-    lattice = network_lattice(config.lattice_shape, config.lattice_spacing_mm, fixed)
-    # The lattice as the moving image sees it, so that averaging and sampling happen in the moving image's own frame.
-    seen = Lattice(lattice.shape, matrix @ lattice.ijk_to_ras)
-    images = [on_lattice(fixed.image, lattice), on_lattice(moving.image, seen)]
     network = checkpoint.network.to(device).eval()
-    with torch.inference_mode():
-        output = network(*(image.tensor(device) for image in images), use_linear=use_linear)
-        voxels = output.displacement()[0].movedim(0, -1).cpu().numpy()
-    return DisplacementField(voxels @ lattice.ijk_to_ras[:3, :3].T.astype(np.float32), lattice)
+    # The moving image where the alignment puts it, so that what is left to find is near the identity.
+    aligned = Volume(moving.image.array, np.linalg.inv(matrix) @ moving.image.ijk_to_ras, moving.image.name)
+    found: DisplacementField | None = None
+    for scale in config.passes:
+        shape = tuple(max(2, round(n / scale)) for n in config.lattice_shape)
+        spacing = tuple(mm * scale for mm in config.lattice_spacing_mm)
+        lattice = network_lattice(shape, spacing, fixed)  # type: ignore[arg-type]
+        images = on_lattice(fixed.image, lattice), on_lattice(aligned, lattice, found)
+        with torch.inference_mode():
+            output = network(*(image.tensor(device) for image in images), use_linear=use_linear)
+            voxels = output.displacement()[0].movedim(0, -1).cpu().numpy()
+        step = DisplacementField(voxels @ lattice.ijk_to_ras[:3, :3].T.astype(np.float32), lattice)
+        found = step if found is None else after(found, step)
+    assert found is not None
+    return found
 
 
-def on_lattice(image: Volume, lattice: Lattice) -> Volume:
-    """An image in [0, 1] on a lattice, each value the mean over its voxel."""
-    counts = np.array(lattice.shape[::-1])
-    finer = index_box(lattice, np.zeros(3), counts * FINER, 1 / FINER)
-    samples = averaged(image, finer, _as_float)
+def after(first: DisplacementField, second: DisplacementField) -> DisplacementField:
+    """``x -> first(second(x))`` on the second's lattice: what was found first is what the second one looked at."""
+    x = lattice_points(second.lattice)
+    y = x + second.vectors.reshape(-1, 3)
+    return DisplacementField((first(y) - x).reshape(second.vectors.shape), second.lattice)
+
+
+def on_lattice(image: Volume, lattice: Lattice, field: DisplacementField | None = None) -> Volume:
+    """An image in [0, 1] on a lattice, each value the mean over its voxel.
+
+    Args:
+        image: On its own voxels; beyond them its border values go on.
+        lattice: Where it is wanted.
+        field: The image is sampled at ``field(x)``; None for x itself.
+    """
+    finer = index_box(lattice, np.zeros(3), np.array(lattice.shape[::-1]) * FINER, 1 / FINER)
+    if field is None:
+        samples = averaged(image, finer, _as_float)
+    else:
+        blocks = block_mean(image, averaging_factors(image.lattice, finer), _as_float)
+        grid = sampling_grid(field.tensor(), field.lattice, finer, blocks.lattice)
+        samples = Volume(warp(blocks.tensor(), grid)[0, 0].numpy(), finer.ijk_to_ras, image.name)
     return block_mean(samples, [FINER] * 3, _as_float)
 
 

@@ -127,9 +127,13 @@ def averaged(volume: Volume, lattice: Lattice, read: Callable[[np.ndarray], np.n
         lattice: Where it is wanted.
         read: Stored values to float32, applied before averaging (clamping doesn't commute with it).
     """
+    return resample(block_mean(volume, averaging_factors(volume.lattice, lattice), read), lattice)
+
+
+def averaging_factors(source: Lattice, lattice: Lattice) -> list[int]:
+    """How many voxels of ``source`` along ``(i, j, k)`` make a block of about a coarser lattice's spacing."""
     wanted = float(lattice.spacing_mm.min())
-    factors = [max(1, int(wanted / s + 0.25)) for s in volume.lattice.spacing_mm]  # along i, j, k
-    return resample(block_mean(volume, factors, read), lattice)
+    return [max(1, int(wanted / s + 0.25)) for s in source.spacing_mm]
 
 
 def block_mean(volume: Volume, factors: list[int], read: Callable[[np.ndarray], np.ndarray]) -> Volume:
