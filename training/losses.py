@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -14,6 +15,9 @@ from torch import Tensor
 from .pairs import Pair
 
 REDUCTIONS = ("sum", "mean")
+EVERYWHERE = (1, 2, 3, 4)  # all axes of a batch but that of its pairs
+SMOOTHING = 1e-4
+"""Added to squared distances in voxels, so that the slope of their root is finite at zero."""
 
 
 class LossError(ValueError):
@@ -29,19 +33,20 @@ class Loss:
 
     Attributes:
         similarity: Terms of the engine such as ``mse`` or ``lncc=1,mind=0.5``; empty for none.
-        similarity_in_lungs: Compare images in the fixed lungs only, where there is a mask.
+        similarity_in_lungs: Compare the images of a pair in its fixed lungs only; of a pair without a mask everywhere.
         affine: alpha, the weight of ``|A - I|_1``.
         spatial_gradients: beta, the weight of ``|Phi - 1|_1``.
         reduction: ``sum``: similarity and ``|Phi - 1|_1`` are sums over voxels, so that a weight's strength relative
             to the similarity is the paper's; ``mean``: means over voxels.
-        overlap: Weight of 1 - soft Dice of the lung masks.
+        overlap: Weight of 1 - soft Dice of the fixed and the warped moving lungs, of the pairs that have both masks.
         known_displacement: Weight of the distance in voxels to the known map.
-        known_spatial_gradients: Weight of ``|Phi - Phi*|``, Phi* being the known map's differences along each axis.
+        known_spatial_gradients: Weight of ``|Phi - Phi*|_1``, Phi* being the known map's differences along each axis.
+            With a linear branch this asks Phi to hold the whole map, what the affine matrix finds included.
         outside_lungs: How much a voxel outside the fixed lungs counts in both, one inside counting 1.
 
     Raises:
-        LossError: Another reduction, negative weights, or all of them zero. An unknown similarity raises
-            SimilarityError.
+        LossError: Another reduction, weights that are negative or no numbers, or nothing to compare.
+        SimilarityError: An unknown similarity.
     """
 
     similarity: str = "mse"
@@ -58,19 +63,29 @@ class Loss:
         if self.reduction not in REDUCTIONS:
             msg = f"found the reduction {self.reduction!r} of the loss, expected one of {', '.join(REDUCTIONS)}"
             raise LossError(msg)
-        weights = (self.overlap, self.known_displacement, self.known_spatial_gradients)
+        compared = (self.overlap, self.known_displacement, self.known_spatial_gradients)
         others = (self.affine, self.spatial_gradients, self.outside_lungs)
-        if min(*weights, *others) < 0:
-            msg = f"found a negative weight in {self}, expected 0 or more"
+        if not all(math.isfinite(weight) and weight >= 0 for weight in (*compared, *others)):
+            msg = f"found a weight that is negative or no number in {self}, expected 0 or more"
             raise LossError(msg)
         if self.similarity:
             parse_similarity(self.similarity)
-        elif max(weights) == 0:
+        elif max(compared) == 0:
             msg = f"found nothing to compare in {self}, expected a similarity, an overlap or a known map"
             raise LossError(msg)
 
     def __call__(self, pair: Pair, output: NetworkOutput) -> dict[str, Tensor]:
-        """Each term that counts, and ``loss``, their weighted sum."""
+        """Each term, unweighted, and ``loss``, the sum of those that have a weight.
+
+        Args:
+            pair: A batch.
+            output: What the network found for it.
+
+        Returns:
+            Scalars: ``loss``, ``spatial_gradients``, and of ``similarity``, ``affine``, ``overlap``,
+            ``known_displacement`` (voxels) and ``known_spatial_gradients`` those that are asked for. A similarity
+            stands there as a mean also where the loss has its sum.
+        """
         terms: dict[str, tuple[float, Tensor]] = {}
         voxels = pair.fixed[0].numel() if self.reduction == "sum" else 1
         if self.similarity:
@@ -78,25 +93,26 @@ class Loss:
         if output.affine is not None:
             terms["affine"] = (self.affine, deviation(output.affine, torch.eye(3, 4).to(output.affine)))
         excess = (output.spatial_gradients - 1).abs()
-        total = excess.sum((1, 2, 3, 4)).mean() if self.reduction == "sum" else excess.mean()
+        total = excess.sum(EVERYWHERE).mean() if self.reduction == "sum" else excess.mean()
         terms["spatial_gradients"] = (self.spatial_gradients, total)
         if self.overlap > 0:
-            terms["overlap"] = (self.overlap, 1 - soft_dice(pair.fixed_lungs, warp(pair.moving_lungs, output.grid)))
+            terms["overlap"] = (self.overlap, missing_overlap(pair, output))
         if self.known_displacement > 0 or self.known_spatial_gradients > 0:
             terms |= self._known(pair, output)
-        counted = {name: weight * value for name, (weight, value) in terms.items() if weight > 0}
-        plain = {name: value for name, (_, value) in terms.items()}
-        return {"loss": torch.stack(list(counted.values())).sum(), **plain}
+        counted = [weight * value for weight, value in terms.values() if weight > 0]
+        return {"loss": torch.stack(counted).sum(), **{name: value for name, (_, value) in terms.items()}}
 
     def _dissimilarity(self, pair: Pair, output: NetworkOutput) -> Tensor:
-        masked = self.similarity_in_lungs and bool((pair.fixed_lungs.amax((1, 2, 3, 4)) > 0).all())
-        mask = pair.fixed_lungs if masked else None
+        mask = None
+        if self.similarity_in_lungs:
+            lungs = pair.fixed_lungs
+            mask = torch.where(shown(lungs)[:, None, None, None, None], lungs, torch.ones_like(lungs))
         return parse_similarity(self.similarity)(pair.fixed, warp(pair.moving, output.grid), mask)
 
     def _known(self, pair: Pair, output: NetworkOutput) -> dict[str, tuple[float, Tensor]]:
         weight = pair.certainty * (self.outside_lungs + (1 - self.outside_lungs) * pair.fixed_lungs)
         off = (output.displacement() - pair.displacement).square().sum(1, keepdim=True)
-        distance = (off + 1e-4).sqrt()  # so that its slope is finite at zero
+        distance = (off + SMOOTHING).sqrt()
         steep = (output.spatial_gradients - spatial_gradients(pair.displacement)).abs().sum(1, keepdim=True)
         return {
             "known_displacement": (self.known_displacement, weighted_mean(distance, weight)),
@@ -105,12 +121,20 @@ class Loss:
 
 
 def deviation(values: Tensor, expected: Tensor) -> Tensor:
-    """``|values - expected|_1`` of each pair, the mean over the pairs."""
+    """``|values - expected|_1`` of each pair ``(B, ...)``, the mean over the pairs."""
     return (values - expected).abs().flatten(1).sum(1).mean()
 
 
 def spatial_gradients(displacement: Tensor) -> Tensor:
-    """Phi whose sum along each axis gives the displacement ``(B, 3, K, J, I)`` in voxels, but for its first plane."""
+    """Phi, ``(B, 3, K, J, I)``, that :func:`deformation.integrate` makes a displacement of.
+
+    Args:
+        displacement: u, ``(B, 3, K, J, I)`` in voxels.
+
+    Returns:
+        Phi_d, 1 more than the differences of u_d along its own axis d, and 1 on the first plane. Their sum gives u
+        back less its value on each component's first plane.
+    """
     parts = []
     for d in range(3):
         axis, ahead = 4 - d, [0, 0, 0, 0, 0, 0]
@@ -121,14 +145,28 @@ def spatial_gradients(displacement: Tensor) -> Tensor:
 
 
 def weighted_mean(values: Tensor, weights: Tensor) -> Tensor:
-    """Mean over the voxels of all pairs in which there is any weight; zero where there is none."""
+    """Mean of ``(B, 1, K, J, I)`` over the voxels of all pairs, by their weights; zero where there is no weight."""
     return (values * weights).sum() / weights.sum().clamp(min=1e-6)
 
 
+def missing_overlap(pair: Pair, output: NetworkOutput) -> Tensor:
+    """1 - soft Dice of the fixed and the warped moving lungs, over the pairs with both masks; zero without any."""
+    both = shown(pair.fixed_lungs) & shown(pair.moving_lungs)
+    if not bool(both.any()):
+        return output.grid.sum() * 0
+    return 1 - soft_dice(pair.fixed_lungs[both], warp(pair.moving_lungs[both], output.grid[both]))
+
+
 def soft_dice(first: Tensor, second: Tensor) -> Tensor:
-    """Dice coefficient of masks ``(B, 1, K, J, I)`` in [0, 1], the mean over the pairs that have both."""
-    total = (first + second).sum((1, 2, 3, 4))
-    shared = (first * second).sum((1, 2, 3, 4))
-    masked = (first.amax((1, 2, 3, 4)) > 0) & (second.amax((1, 2, 3, 4)) > 0)
-    dice = 2 * shared / total.clamp(min=1e-6)
-    return dice[masked].mean() if bool(masked.any()) else total.sum() * 0 + 1
+    """Dice coefficient of masks ``(B, 1, K, J, I)`` in [0, 1], the mean over the pairs.
+
+    Pairs of two empty masks are left out; 1 where all are empty.
+    """
+    total = (first + second).sum(EVERYWHERE)
+    dice = 2 * (first * second).sum(EVERYWHERE) / total.clamp(min=1e-6)
+    return dice[total > 0].mean() if bool((total > 0).any()) else total.sum() + 1
+
+
+def shown(mask: Tensor) -> Tensor:
+    """Which pairs have a mask that isn't empty, bool ``(B,)``, of ``(B, 1, K, J, I)``."""
+    return mask.amax(EVERYWHERE) > 0
