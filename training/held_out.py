@@ -3,7 +3,7 @@
 None of it was seen in training: phantoms of other seeds, in contrasts of their own and moved by the phantom's own
 breathing (training moves by free-form deformations), and a real CT under simulated breaths.
 
-    python -m training.held_out --weights weights.pt --ct chest.nii.gz
+    python -m training.held_out --ct chest.nii.gz
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 from LungDeepRegLib import Options, Volume, read_volume, register
-from LungDeepRegLib.checkpoint import Checkpoint, load_checkpoint
+from LungDeepRegLib.checkpoint import BUNDLED, Checkpoint, load_checkpoint
 from LungDeepRegLib.displacement_field import DisplacementField
 from LungDeepRegLib.geometry import apply
 from LungDeepRegLib.metrics import Distribution, folded_percent
@@ -28,7 +28,7 @@ from .known_motion import Breath, simulate
 
 FIRST_SEED = 900_000
 MOTIONS_MM = (15.0, 22.0, 29.0, 36.0)
-CONTRASTS = ("ct", "mri", "inverted ct", "banded mri")
+CONTRASTS = ("ct", "mri", "dim ct", "flat mri")
 BREATHS = tuple(Breath(motion, seed=FIRST_SEED + n) for n, motion in enumerate((12.0, -12.0, 20.0, -20.0, 28.0, -28.0)))
 POINTS = 50_000
 
@@ -53,6 +53,11 @@ class Case:
     moving_lungs: np.ndarray | None
     truth: Callable[[np.ndarray], np.ndarray]
 
+    @property
+    def given_mask(self) -> np.ndarray | None:
+        """The fixed lungs where the registration is given masks."""
+        return None if self.moving_lungs is None else self.fixed_lungs
+
     def error_mm(self, phi: Callable[[np.ndarray], np.ndarray]) -> Distribution:
         """``|phi(x) - truth(x)|`` over the fixed image's lungs."""
         found = np.argwhere(self.fixed_lungs)[:, ::-1]
@@ -73,10 +78,10 @@ def phantoms(count: int) -> Iterator[Case]:
 def recoloured(array: np.ndarray, contrast: str) -> np.ndarray:
     """The image in one of :data:`CONTRASTS`."""
     values = array.astype(np.float32)
-    if contrast == "inverted ct":
-        return 400 - np.clip(values, -1000, 400)
-    if contrast == "banded mri":
-        return 500 + 500 * np.sin(np.clip(values, 0, 1300) / 1300 * 2.5 * np.pi)
+    if contrast == "dim ct":  # soft tissue fades into bone, lung stands out
+        return 1000 * np.sqrt(np.clip(values + 1000, 0, 2000) / 2000)
+    if contrast == "flat mri":  # as if saturated
+        return 900 * np.tanh(values / 400)
     return array
 
 
@@ -90,9 +95,9 @@ def breaths(ct: Volume) -> Iterator[Case]:
 
 def judged(case: Case, checkpoint: Checkpoint) -> dict[str, object]:
     """The error of the alignment and of the network in mm, as ``register`` gives them without refinement."""
-    masks = {"fixed_mask": case.fixed_lungs, "moving_mask": case.moving_lungs} if case.moving_lungs is not None else {}
+    masks = {"fixed_mask": case.given_mask, "moving_mask": case.moving_lungs}
     options = Options(refine="off")
-    aligned = register(case.fixed, case.moving, options, **masks)
+    aligned = register(case.fixed, case.moving, options, checkpoint=None, **masks)
     network = register(case.fixed, case.moving, options, checkpoint=checkpoint, **masks)
     still = DisplacementField.from_matrix(np.eye(4), aligned.field.lattice)
     errors = {"before": still, "alignment": aligned.field, "network": network.field}
@@ -112,7 +117,7 @@ def summary(rows: list[dict]) -> dict[str, float]:
 def main(arguments: list[str] | None = None) -> int:
     """Judge weights; the table as JSON to standard output."""
     parser = argparse.ArgumentParser(prog="python -m training.held_out", description=__doc__.split("\n\n")[0])
-    parser.add_argument("--weights", type=Path, required=True, help="a checkpoint of the engine")
+    parser.add_argument("--weights", type=Path, default=BUNDLED, help="a checkpoint (default: the one that ships)")
     parser.add_argument("--phantoms", type=int, default=20, help="how many synthetic pairs (default: 20)")
     parser.add_argument("--ct", type=Path, help="a chest CT to be moved by simulated breaths")
     chosen = parser.parse_args(arguments)
