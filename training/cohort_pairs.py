@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 from LungDeepRegLib.alignment import ALIGNMENTS
 from LungDeepRegLib.geometry import Lattice
 from LungDeepRegLib.intensity import MODALITIES
+from LungDeepRegLib.landmarks import LandmarkError, matched
 from tqdm import tqdm
 
 from .augmentation import Augmentation
 from .cohorts import Cohort, CohortError, check_cohort, read_cohort, split_patients
+from .cohorts.scan import raise_problems
 from .pairs import Pair, PairSource
 from .placing import SAMPLINGS, placed
 from .prepared_scans import Preparation, ReadyScan
@@ -37,6 +41,9 @@ class CohortPairs(PairSource):
         spacing_mm: Finer voxels are averaged to about this before they are kept.
         augmentation: Random change of looks in training; null for none.
         cache: A folder in which prepared images and alignments are kept between runs.
+
+    Raises:
+        CohortError: An unknown word or spacing, a source that can't be read, or no pair of the kind asked for.
     """
 
     def __init__(
@@ -60,6 +67,9 @@ class CohortPairs(PairSource):
             if value not in allowed:
                 msg = f"found {name} {value!r}, expected one of {', '.join(allowed)}"
                 raise CohortError(msg)
+        if not (math.isfinite(spacing_mm) and spacing_mm > 0):
+            msg = f"found spacing_mm {spacing_mm}, expected a number of mm above 0"
+            raise CohortError(msg)
         self.cohort = part_of(read_cohort(cohort), part, validation, split_seed)
         self.pairs = pairs_of(self.cohort, pairing)
         self.preparation = Preparation(modality, spacing_mm, cache)
@@ -68,8 +78,14 @@ class CohortPairs(PairSource):
         self._matrices: dict[tuple[int, int], np.ndarray] = {}
 
     def check(self) -> None:
-        """Read every scan once and name all that is wrong with them."""
+        """Read every scan once.
+
+        Raises:
+            CohortError: All that is wrong with the scans, see :func:`check_cohort`; landmarks of one patient that
+                can't be paired.
+        """
         check_cohort(self.cohort, lambda scans: tqdm(scans, "scans", len(self.cohort.scans), file=sys.stderr))
+        raise_problems(self.cohort.name, list(landmark_problems(self.cohort, self.pairs)))
 
     def draw(self, lattice: Lattice, random: np.random.Generator) -> Pair:
         """Any of the pairs, see :class:`PairSource`."""
@@ -104,10 +120,21 @@ class CohortPairs(PairSource):
 
 
 def part_of(cohort: Cohort, part: str, validation: float, seed: int) -> Cohort:
-    """The patients that train, those that validate, or all."""
+    """The patients that train, those that validate, or all.
+
+    Args:
+        cohort: All scans.
+        part: One of :data:`PARTS`.
+        validation: A number of patients, or a share of them below 1.
+        seed: Of the split.
+
+    Raises:
+        CohortError: No patient on one of the sides.
+    """
     if part == "all":
         return cohort
-    train, held_back = split_patients(cohort, int(validation) if validation >= 1 else validation, seed)
+    whole = validation >= 1 and float(validation).is_integer()
+    train, held_back = split_patients(cohort, int(validation) if whole else validation, seed)
     return train if part == "train" else held_back
 
 
@@ -122,3 +149,15 @@ def pairs_of(cohort: Cohort, pairing: str) -> tuple[tuple[int, int], ...]:
         msg = f"{cohort.name}: found no pair of the kind {pairing!r} among {len(cohort.scans)} scans, expected one"
         raise CohortError(msg)
     return pairs
+
+
+def landmark_problems(cohort: Cohort, pairs: Iterable[tuple[int, int]]) -> Iterator[str]:
+    """Landmarks of two scans of a patient that can't be paired with each other."""
+    for a, b in dict.fromkeys((min(pair), max(pair)) for pair in pairs):
+        first, second = cohort.scans[a], cohort.scans[b]
+        if first.patient != second.patient or first.landmarks is None or second.landmarks is None:
+            continue
+        try:
+            matched(first.landmarks(), second.landmarks())
+        except LandmarkError as error:
+            yield f"{first.origin}; {second.origin}, landmarks of patient {first.patient}: {error}"

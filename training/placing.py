@@ -18,6 +18,10 @@ from .pairs import Pair, Truth
 SAMPLINGS = ("mean", "cubic")
 
 
+class PlacingError(ValueError):
+    """Settings by which no image can be put on a lattice."""
+
+
 def placed(
     fixed: Prepared,
     moving: Prepared,
@@ -30,6 +34,8 @@ def placed(
 ) -> Pair:
     """The pair as the network sees it.
 
+    The moving image is put where the alignment takes it; both images are sampled on the lattice at the fixed image.
+
     Args:
         fixed: The fixed image.
         moving: The moving image.
@@ -39,7 +45,14 @@ def placed(
             paper's, meant for images that are hardly finer than the lattice).
         landmarks: Of the fixed and of the moving image; both or they are left out.
         truth: The map from fixed to moving RAS mm where it is known, for points ``(N, 3)``.
+
+    Raises:
+        PlacingError: Another sampling.
+        LandmarkError: Landmarks that can't be paired.
     """
+    if sampling not in SAMPLINGS:
+        msg = f"found the sampling {sampling!r}, expected one of {', '.join(SAMPLINGS)}"
+        raise PlacingError(msg)
     spacing = (float(mm) for mm in lattice.spacing_mm)
     place = network_lattice(lattice.shape, tuple(spacing), fixed)  # type: ignore[arg-type]
     seen = Lattice(place.shape, matrix @ place.ijk_to_ras)
@@ -47,13 +60,18 @@ def placed(
     displacement, certainty = (None, None) if truth is None else known(truth, place, seen, fixed, moving)
     return Pair.of_images(
         tensor(sample(fixed.image, place)),
-        tensor(sample(moving.image, seen)),
+        tensor(sample(aligned(moving.image, matrix), place)),
         fixed_lungs=None if fixed.lungs is None else tensor(within(fixed.lungs, place)),
-        moving_lungs=None if moving.lungs is None else tensor(within(moving.lungs, seen)),
+        moving_lungs=None if moving.lungs is None else tensor(within(aligned(moving.lungs, matrix), place)),
         displacement=displacement,
         certainty=certainty,
         landmarks=positions(*landmarks, place, seen),
     )
+
+
+def aligned(moving: Volume, matrix: np.ndarray) -> Volume:
+    """The moving image, in fixed RAS mm, where an alignment ``matrix`` (4x4, fixed to moving RAS mm) takes it."""
+    return Volume(moving.array, np.linalg.inv(matrix) @ moving.ijk_to_ras, moving.name)
 
 
 def interpolated(image: Volume, lattice: Lattice) -> Volume:
@@ -74,7 +92,19 @@ def within(lungs: Volume, lattice: Lattice) -> Volume:
 
 
 def known(truth: Truth, place: Lattice, seen: Lattice, fixed: Prepared, moving: Prepared) -> tuple[Tensor, Tensor]:
-    """The displacement in voxels ``(3, K, J, I)`` beyond the alignment, and where both images show the tissue."""
+    """What is known of the map from fixed to moving image.
+
+    Args:
+        truth: The map, fixed to moving RAS mm.
+        place: The lattice in fixed RAS mm.
+        seen: The same voxels in moving RAS mm, by the alignment.
+        fixed: The fixed image.
+        moving: The moving image.
+
+    Returns:
+        The displacement beyond the alignment, in voxels ``(3, K, J, I)``, and where both images show the tissue,
+        ``(1, K, J, I)``, 0 or 1.
+    """
     x = lattice_points(place)
     y = truth(x)
     voxels = apply(seen.ras_to_ijk, y) - apply(place.ras_to_ijk, x)
@@ -84,7 +114,10 @@ def known(truth: Truth, place: Lattice, seen: Lattice, fixed: Prepared, moving: 
 
 
 def positions(fixed: Landmarks | None, moving: Landmarks | None, place: Lattice, seen: Lattice) -> Tensor | None:
-    """Corresponding points as voxel positions, ``(N, 2, 3)``."""
+    """Corresponding points as voxels ``(i, j, k)``, ``(N, 2, 3)``: the fixed ones of ``place``, the moving of ``seen``.
+
+    None unless there are both.
+    """
     if fixed is None or moving is None:
         return None
     fixed_points, moving_points, _ = matched(fixed, moving)

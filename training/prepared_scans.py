@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,16 +16,20 @@ from LungDeepRegLib.preprocessing import Prepared, prepare
 from LungDeepRegLib.volume import Volume
 
 from .cohorts import Scan
+from .kept_arrays import Arrays, file_state, kept_arrays
 
 VERSION = 1
 """Raised whenever the same scan would be prepared in another way, so that no stale file is read."""
 
-Arrays = dict[str, np.ndarray]
-
 
 @dataclass(frozen=True)
 class ReadyScan:
-    """A scan as pairs are made of it, and its landmarks if it has any."""
+    """A scan as pairs are made of it.
+
+    Attributes:
+        scan: Image and lungs; they hold 16 bits a voxel, since many scans are in memory at a time.
+        landmarks: In RAS mm, or None.
+    """
 
     scan: Prepared
     landmarks: Landmarks | None
@@ -48,11 +50,23 @@ class Preparation:
     cache: Path | None
 
     def scan(self, scan: Scan) -> ReadyScan:
-        """A scan, read, averaged and with its lungs (in CT found where there is no mask)."""
+        """A scan, read, averaged and with its lungs (in CT found where there is no mask).
+
+        Raises:
+            CohortError: A file that can't be read or used, see :meth:`Scan.load`.
+        """
         return ready_of(self._kept(self._key(scan), lambda: arrays_of(self._prepared(scan))), scan)
 
     def alignment(self, fixed: Scan, moving: Scan, mode: str) -> np.ndarray:
-        """The alignment of two scans, 4x4, fixed RAS mm to moving RAS mm."""
+        """The alignment of two scans, 4x4, fixed RAS mm to moving RAS mm.
+
+        Args:
+            fixed: The fixed scan.
+            moving: The moving scan.
+            mode: ``none``, ``centre`` or ``affine``.
+        """
+        if mode == "none":
+            return np.eye(4)
 
         def make() -> Arrays:
             return {"matrix": align(self.scan(fixed).scan, self.scan(moving).scan, mode).matrix}
@@ -66,27 +80,32 @@ class Preparation:
         return ReadyScan(prepare(image, intensity, lungs, self.spacing_mm), landmarks)
 
     def _key(self, scan: Scan) -> list:
-        """What the result depends on: the scan, the state of its file, and the settings."""
-        state = scan.file.stat() if scan.file is not None and scan.file.exists() else None
-        when = [state.st_mtime_ns, state.st_size] if state is not None else []
-        return [VERSION, scan.origin, scan.name, str(scan.file), when, self.modality, self.spacing_mm]
+        """What the result depends on: the scan, the state of its files, and the settings."""
+        return [VERSION, *state_of(scan), self.modality, self.spacing_mm]
 
     def _kept(self, key: list, make: Callable[[], Arrays]) -> Arrays:
-        if self.cache is None:
-            return make()
-        name = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:24]
-        path = self.cache / f"scan_{name}.npz"
-        if not path.exists():
-            self.cache.mkdir(parents=True, exist_ok=True)
-            unfinished = path.with_name(f"{name}.{os.getpid()}.unfinished.npz")
-            np.savez(unfinished, **make())
-            unfinished.replace(path)
-        with np.load(path) as stored:
-            return dict(stored)
+        return make() if self.cache is None else kept_arrays(self.cache, "scan", key, make)
+
+
+def state_of(scan: Scan) -> list:
+    """What tells the present state of a scan's files from others: of image, mask and landmarks.
+
+    Its readers are functions with the files as arguments (``partial(read_volume, path)``). A scan whose readers name
+    no file goes by where it is named, and isn't noticed to change.
+    """
+    files = [None if reader is None else files_of(reader) for reader in (scan.image, scan.lungs, scan.landmarks)]
+    image = files[0] or ([] if scan.file is None else file_state(scan.file))
+    return [image or [scan.origin, scan.name], *files[1:]]
+
+
+def files_of(reader: Callable) -> list:
+    """The states of the files that a reader has as arguments."""
+    paths = [argument for argument in reader.args if isinstance(argument, Path)] if isinstance(reader, partial) else []
+    return [state for path in paths for state in file_state(path)]
 
 
 def arrays_of(ready: ReadyScan) -> Arrays:
-    """A prepared scan as arrays."""
+    """A prepared scan as arrays: image and lungs in 16 bits, and what it takes to read and place them."""
     prepared, landmarks = ready.scan, ready.landmarks
     intensity = prepared.intensity
     arrays: Arrays = {
