@@ -19,17 +19,21 @@ from training.data_module import PairData
 from training.learner import Learner, LearnerError
 from training.losses import LossError
 from training.phantom_pairs import PhantomPairsError
+from training.pictures import PicturesError
 from training.synthesis import AnatomyError
+from training.training_checkpoint import ExportError
 
 BAD_INPUT = 3
 EXPLAINED = (
     AnatomyError,
     CheckpointError,
     CohortError,
+    ExportError,
     LearnerError,
     LossError,
     NetworkError,
     PhantomPairsError,
+    PicturesError,
     SimilarityError,
 )
 """Errors whose message says all that a user needs; of others the traceback helps more."""

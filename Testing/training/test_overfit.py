@@ -2,7 +2,6 @@
 
 import lightning.pytorch as pl
 import numpy as np
-import pytest
 import torch
 from LungDeepRegLib.geometry import Lattice
 from LungDeepRegLib.network import NetworkConfig
@@ -37,7 +36,6 @@ def error_mm(learner, pair):
     return measures(pair, output, SPACING)
 
 
-@pytest.mark.filterwarnings("ignore:.*does not have many workers", "ignore:.*treespec", "ignore:.*litlogger")
 def test_a_tiny_network_learns_one_pair_by_heart(tmp_path):
     source = OnePair()
     learner = Learner(
