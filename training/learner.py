@@ -41,6 +41,9 @@ class Learner(pl.LightningModule):
         local_gradients: Learn the sum of spatial gradients by local derivatives, see :mod:`local_gradients`.
         start_from: A checkpoint of the engine to go on from; its network must be the one described here.
         seed: Of the first weights.
+
+    Raises:
+        LearnerError: ``start_from`` of another architecture, or losses that ``local_gradients`` can't lower.
     """
 
     def __init__(
@@ -64,6 +67,10 @@ class Learner(pl.LightningModule):
             self.network.load_state_dict(weights_like(self.network, start_from))
         if local_gradients:
             learn_differences(self.network)
+        if local_gradients and max(loss.spatial_gradients, loss.known_spatial_gradients) > 0:
+            msg = "found local_gradients and a loss of the spatial gradients, which have no derivative then; expected"
+            msg += " spatial_gradients: 0 and known_spatial_gradients: 0"
+            raise LearnerError(msg)
         self.loss, self.both_ways, self.local_gradients = loss, both_ways, local_gradients
         self.optimizer, self.lr_scheduler = optimizer, lr_scheduler
         self.scheduler_interval, self.monitor = scheduler_interval, monitor

@@ -104,7 +104,7 @@ def plain_weights(network: RegistrationNetwork) -> dict[str, Tensor]:
 
 
 def local_output(
-    network: RegistrationNetwork, fixed: Tensor, moving: Tensor, *, use_linear: bool, crops: bool = False
+    network: RegistrationNetwork, fixed: Tensor, moving: Tensor, *, use_linear: bool
 ) -> tuple[NetworkOutput, Tensor]:
     """What the network finds, with local derivatives.
 
@@ -113,12 +113,10 @@ def local_output(
         fixed: ``(B, 1, K, J, I)`` in [0, 1].
         moving: Likewise.
         use_linear: Whether the linear branch takes part.
-        crops: The images are parts of fields of view, whose first plane lies in tissue that moves, so that a sum from
-            there can't be right: the displacement is h itself.
 
     Returns:
-        The output, whose values are those of ``network(fixed, moving)`` (but for the grid of crops), whose grid has
-        the derivative of h, and whose spatial gradients have none; and h, ``(B, 3, K, J, I)`` in voxels.
+        The output, whose values are those of ``network(fixed, moving)``, whose grid has the derivative of h, and whose
+        spatial gradients have none; and h, ``(B, 3, K, J, I)`` in voxels.
     """
     features = network.encoder(moving, fixed)
     affine = network.linear_branch(features) if use_linear and network.linear_branch is not None else None
@@ -130,7 +128,7 @@ def local_output(
         h = functional.conv3d(features, torch.stack([ahead(weights[d], 3 - d) for d in range(3)]), padding=1)
         with torch.no_grad():
             gradients = 2 * torch.sigmoid(branch.gradients(features))
-            rest = torch.zeros_like(h) if crops else integrate(gradients, network.config.anchor) - h
+            rest = integrate(gradients, network.config.anchor) - h
         displacement = h + rest
         grid = displacement_grid(displacement) if affine is None else compose_with_affine(displacement, affine)
     return NetworkOutput(gradients, affine, grid), h

@@ -178,12 +178,6 @@ class TestDerivatives:
         assert losses[-1] < 0.7 * losses[0]
 
 
-class TestCrops:
-    def test_the_displacement_is_h_itself(self):
-        output, h = local_output(network(), *images(), use_linear=False, crops=True)
-        torch.testing.assert_close(output.displacement(), h, atol=1e-5, rtol=1e-5)
-
-
 class TestGoingOn:
     @pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
     def test_a_network_that_was_trained_so_finds_the_same_afterwards(self, dtype):

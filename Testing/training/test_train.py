@@ -215,6 +215,12 @@ class TestBadInput:
         assert "missing.nii.gz" in said
         assert "line 2" in said
 
+    def test_a_loss_that_local_gradients_cannot_lower(self, tmp_path, capsys):
+        with pytest.raises(SystemExit) as stopped:
+            fit(settings(tmp_path), tmp_path, "--model.local_gradients", "true")
+        assert stopped.value.code == 3
+        assert "spatial_gradients: 0" in capsys.readouterr().err
+
     def test_weights_of_another_network(self, tmp_path, capsys):
         from LungDeepRegLib.checkpoint import save_checkpoint
         from LungDeepRegLib.network import NetworkConfig, RegistrationNetwork

@@ -18,7 +18,7 @@ STEPS_PER_EPOCH = 3
 
 
 def tiny_learner(**settings):
-    loss = Loss(similarity="mse", reduction="mean", known_displacement=1.0)
+    loss = Loss(similarity="mse", spatial_gradients=0.0, reduction="mean", known_displacement=1.0)
     return Learner(NETWORK, loss, lambda parameters: torch.optim.Adam(parameters, lr=0.01), **settings)
 
 
