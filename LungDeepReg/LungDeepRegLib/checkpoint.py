@@ -16,6 +16,8 @@ FORMAT = "LungDeepReg checkpoint"
 VERSION = 1
 KEYS = {"format", "version", "config", "provenance", "weights"}
 ZIP_MAGIC = b"PK\x03\x04"
+BUNDLED = Path(__file__).parent / "weights" / "lung.pt"
+"""The weights that ship; MODEL_CARD.md beside them says what they were trained on and what they are worth."""
 
 Provenance = dict[str, str | int | float | bool]
 
@@ -126,7 +128,7 @@ def _config(values: object, path: Path) -> NetworkConfig:
 
 def _check_provenance(provenance: object, path: Path) -> None:
     plain = isinstance(provenance, dict) and all(
-        isinstance(k, str) and isinstance(v, str | int | float) for k, v in provenance.items()
+        type(k) is str and type(v) in (str, int, float, bool) for k, v in provenance.items()
     )
     if not plain:
         msg = f"{path}: found the provenance {provenance!r}, expected names with text, numbers, true or false"

@@ -7,12 +7,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
 
 from .alignment import ALIGNMENTS, Alignment, align
-from .checkpoint import Checkpoint
+from .checkpoint import BUNDLED, Checkpoint, load_checkpoint
 from .discrete_search import search
 from .displacement_field import DisplacementField
 from .intensity import MODALITIES, Intensity, choose_intensity
@@ -118,7 +119,7 @@ def register(
     *,
     fixed_mask: np.ndarray | None = None,
     moving_mask: np.ndarray | None = None,
-    checkpoint: Checkpoint | None = None,
+    checkpoint: Checkpoint | Literal["bundled"] | None = "bundled",
     progress: Progress = lambda stage, fraction: None,
 ) -> Registration:
     """Register two images of the lungs.
@@ -129,7 +130,7 @@ def register(
         options: Settings; None for the defaults.
         fixed_mask: Lung mask on the fixed image's voxels, ``(K, J, I)``; found automatically in CT where None.
         moving_mask: Lung mask on the moving image's voxels.
-        checkpoint: A trained network; without one that stage is left out, and the warnings say so.
+        checkpoint: A trained network; ``bundled`` for the one that ships; with None that stage is left out.
         progress: Told how far each stage is; it may raise to stop the registration.
 
     Returns:
@@ -143,6 +144,7 @@ def register(
     warnings: list[str] = []
     clock = Clock(progress)
     device = choose_device(options.device)
+    network = load_checkpoint(BUNDLED) if checkpoint == "bundled" else checkpoint
     torch.manual_seed(options.seed)
 
     with clock.stage("prepare"):
@@ -162,15 +164,15 @@ def register(
     def deform(where: torch.device) -> DisplacementField | None:
         predicted = None
         with clock.stage("network"):
-            if checkpoint is not None:
+            if network is not None:
                 linear = options.linear_branch
                 predicted = predict(
-                    fixed_ready, moving_ready, alignment.matrix, checkpoint, use_linear=linear, device=where
+                    fixed_ready, moving_ready, alignment.matrix, network, use_linear=linear, device=where
                 )
         with clock.stage("refine"):
             return refined(fixed_ready, moving_ready, alignment.matrix, predicted, options, where, clock, warnings)
 
-    if checkpoint is None:
+    if network is None:
         warnings.append("no trained weights: the network was left out")
     residual, device = with_cpu_in_reserve(deform, device, warnings)
 
@@ -234,13 +236,15 @@ def refined(
     coarse, *pyramid = levels(
         fixed, moving, lattice, matrix, similarities, device, full_resolution=plan.full_resolution
     )
-    still = DisplacementField.from_matrix(np.eye(4), coarse.lattice)
-    starts = [still] if predicted is None else [predicted, still]
+    starts = {"alignment": DisplacementField.from_matrix(np.eye(4), coarse.lattice)}
+    if predicted is not None:
+        starts["network"] = predicted
     if options.refine != "off":
-        starts.append(search(coarse))
-    start = min(starts, key=lambda v: dissimilarity(coarse, v))
-    if predicted is not None and start is not predicted:
+        starts["search"] = search(coarse)
+    unlike = {name: dissimilarity(coarse, v) for name, v in starts.items()}
+    if predicted is not None and unlike["network"] > unlike["alignment"]:
         warnings.append("the network's result was left out: the images are more alike without it")
+    start = starts[min(unlike, key=lambda name: unlike[name])]
     if options.refine == "off":
         return unfolded(start)
     return refine(pyramid, similarity, plan, start, lambda fraction: clock.progress("refine", fraction))

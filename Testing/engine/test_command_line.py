@@ -113,7 +113,8 @@ class TestRegister:
         for name in ("dice_before", "dice_aligned", "dice_after"):
             assert f"{found[name]:.3f}" in said
         assert f"{found['landmark_error_mm']['after']['ds']['mean']:.2f}" in said
-        assert "no trained weights" in said
+        assert found["options"]["weights"] == "bundled"
+        assert "no trained weights" not in said
         assert f"Results in {registered.out}" in said
         assert "not for clinical use" in said
 

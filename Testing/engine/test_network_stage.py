@@ -1,13 +1,16 @@
 """The network on one pair: where its lattice lies, and which way its displacement points."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
 from LungDeepRegLib.checkpoint import Checkpoint
+from LungDeepRegLib.displacement_field import DisplacementField
 from LungDeepRegLib.geometry import Lattice, apply, canonical_axes
 from LungDeepRegLib.intensity import Intensity
 from LungDeepRegLib.network import NetworkConfig, RegistrationNetwork
-from LungDeepRegLib.network_stage import network_lattice, on_lattice, predict
+from LungDeepRegLib.network_stage import after, network_lattice, on_lattice, predict
 from LungDeepRegLib.preprocessing import prepare
 from LungDeepRegLib.volume import Volume
 from scipy.spatial.transform import Rotation
@@ -20,7 +23,9 @@ DIRECTIONS = {
     "coronal": np.array([[-1.0, 0, 0], [0, 0, 1], [0, -1, 0]]),
 }
 each_direction = pytest.mark.parametrize("name", DIRECTIONS)
-TINY = NetworkConfig((4,), (1,), (4,), squeeze_reduction=2, lattice_shape=(8, 10, 9), lattice_spacing_mm=(6.0, 6.0, 6.0))
+TINY = NetworkConfig(
+    (4,), (1,), (4,), squeeze_reduction=2, lattice_shape=(8, 10, 9), lattice_spacing_mm=(6.0, 6.0, 6.0)
+)
 UNIT = Intensity("mri", 0.0, 1.0, 0.0, "as the test says")
 MATRIX = np.eye(4)
 MATRIX[:3, :3] = Rotation.from_euler("z", 20, degrees=True).as_matrix()
@@ -61,7 +66,9 @@ def test_with_a_mask_it_is_centred_on_the_lungs(name):
     fixed = image(name, lungs)
     k, j, i = np.argwhere(lungs).mean(axis=0)
     expected = np.array([30, -120, 55]) + (DIRECTIONS[name] * [2.0, 2.5, 3.0]) @ [i, j, k]
-    np.testing.assert_allclose(network_lattice(TINY.lattice_shape, TINY.lattice_spacing_mm, fixed).centre_ras, expected, atol=1e-3)
+    np.testing.assert_allclose(
+        network_lattice(TINY.lattice_shape, TINY.lattice_spacing_mm, fixed).centre_ras, expected, atol=1e-3
+    )
 
 
 @each_direction
@@ -130,6 +137,41 @@ def test_the_network_is_left_as_it_was_and_its_answer_is_the_same_again():
     assert all(torch.equal(tensor, before[name]) for name, tensor in trained.network.state_dict().items())
     np.testing.assert_array_equal(fixed.image.array, copies[0])
     np.testing.assert_array_equal(moving.image.array, copies[1])
+
+
+@each_direction
+def test_each_pass_looks_at_the_moving_image_as_moved_so_far(name):
+    """Two passes of one network that moves by a fixed number of voxels, on lattices of 12 and of 6 mm."""
+    wide = np.eye(4)
+    wide[:3, :3] = DIRECTIONS[name] * 4.0
+    shape = (50, 52, 51)
+    wide[:3, 3] = np.array([50, -90, 80]) - wide[:3, :3] @ ((np.array(shape[::-1]) - 1) / 2)
+    where = Lattice(shape, wide)
+    fixed = prepare(Volume(ramp(where), wide), UNIT, None, 1.25)
+    moving = prepare(Volume(ramp(where), MATRIX @ wide), UNIT, None, 1.25)
+    config = dataclasses.replace(TINY, passes=(2.0, 1.0))
+    network = Spy(config).eval()
+    coarse_voxels = [round(n / 2) for n in TINY.lattice_shape]
+    with torch.no_grad():  # half a voxel of either lattice along i: in grid units that depends on the lattice
+        network.linear_branch.matrix.bias[3] = 0.1
+    v = predict(fixed, moving, MATRIX, Checkpoint(network, {}), use_linear=True)
+    axes = canonical_axes(fixed.image.ijk_to_ras)
+    first, second = (0.1 / 2 * (max(n) - 1) * mm for n, mm in ((coarse_voxels, 12.0), (TINY.lattice_shape, 6.0)))
+    assert v.lattice.shape == TINY.lattice_shape
+    np.testing.assert_allclose(v.vectors, np.broadcast_to(axes[:, 0] * (first + second), v.vectors.shape), atol=1e-3)
+    shown_fixed, shown_moving = (image[0, 0].numpy() for image in network.shown)
+    slope = np.array([0.003, -0.002, 0.004]) @ axes[:, 0]
+    np.testing.assert_allclose(shown_moving, shown_fixed + slope * first, atol=2e-3)
+
+
+def test_what_was_found_first_is_looked_up_where_the_second_map_leads():
+    lattice = Lattice((12, 12, 12), np.diag([2.0, 2.0, 2.0, 1.0]))
+    first = DisplacementField.from_displacement(lambda x: x * [0.1, 0, 0], lattice)
+    second = DisplacementField.from_displacement(lambda x: np.broadcast_to([3.0, 0, 1.0], x.shape), lattice)
+    both = after(first, second)
+    inner = np.array([[4.0, 6.0, 8.0], [10.0, 2.0, 4.0]])
+    np.testing.assert_allclose(both(inner), first(second(inner)), atol=1e-5)
+    np.testing.assert_allclose(both(inner)[0], [7.7, 6, 9], atol=1e-5)
 
 
 def test_fine_voxels_are_averaged_onto_its_lattice():

@@ -1,9 +1,11 @@
 """The whole registration: its contracts, on a coarse phantom and on small images."""
 
+import functools
+
 import numpy as np
 import pytest
 import torch
-from LungDeepRegLib.checkpoint import Checkpoint
+from LungDeepRegLib.checkpoint import BUNDLED, Checkpoint, load_checkpoint
 from LungDeepRegLib.displacement_field import lattice_points
 from LungDeepRegLib.geometry import apply, corner_indices, index_box
 from LungDeepRegLib.metrics import folded_cells
@@ -14,15 +16,16 @@ from LungDeepRegLib.registration import (
     Options,
     RegistrationError,
     choose_device,
-    register,
     with_cpu_in_reserve,
 )
+from LungDeepRegLib.registration import register as register_by_default
 from LungDeepRegLib.volume import Volume, VolumeError
 from scipy.spatial.transform import Rotation
 
 LATTICE = chest_lattice(6.0)
 FAST = Options(device="cpu")
 STILL = Options(device="cpu", alignment="none", refine="off")
+register = functools.partial(register_by_default, checkpoint=None)
 
 
 class Chests:
@@ -191,7 +194,12 @@ def test_other_geometries_and_fields_of_view_give_the_same_map(chests, fixed_as,
 def checkpoint(shift_mm, spacing_mm=20.0):
     """A network whose linear branch moves everything by so many mm along R, A and S."""
     config = NetworkConfig(
-        (4,), (1,), (4,), squeeze_reduction=2, lattice_shape=(20, 16, 18), lattice_spacing_mm=(spacing_mm, spacing_mm, spacing_mm)
+        (4,),
+        (1,),
+        (4,),
+        squeeze_reduction=2,
+        lattice_shape=(20, 16, 18),
+        lattice_spacing_mm=(spacing_mm, spacing_mm, spacing_mm),
     )
     network = RegistrationNetwork(config)
     with torch.no_grad():
@@ -378,3 +386,11 @@ def test_the_voxel_budget_has_a_least_value_that_works(chests, region):
     )
     found = register(chests.fixed, chests.moving, options, **(chests.masks if region == "lungs" else {}))
     assert not folded_cells(found.field).any()
+
+
+def test_the_weights_that_ship_are_the_default(chests):
+    options = Options(device="cpu", refine="off")
+    found = register_by_default(chests.fixed, chests.moving, options, **chests.masks)
+    asked = register(chests.fixed, chests.moving, options, **chests.masks, checkpoint=load_checkpoint(BUNDLED))
+    assert not [warning for warning in found.warnings if "no trained weights" in warning]
+    np.testing.assert_array_equal(found.field.vectors, asked.field.vectors)

@@ -306,7 +306,7 @@ class TestStaging:
 @pytest.fixture(scope="module")
 def registered(phantom):
     masks = {"fixed_mask": phantom.fixed_mask.array > 0, "moving_mask": phantom.moving_mask.array > 0}
-    return register(phantom.fixed, phantom.moving, Options(alignment="centre", refine="off"), **masks)
+    return register(phantom.fixed, phantom.moving, Options(alignment="centre", refine="off"), checkpoint=None, **masks)
 
 
 class TestWriteResult:

@@ -55,7 +55,7 @@ def pair():
 @pytest.fixture(scope="session")
 def registration(pair):
     """A result of the real pipeline, with a hand-made smooth field of some 30 mm in place of a refined one."""
-    found = register(pair.fixed, pair.moving, Options(alignment="none", refine="off"))
+    found = register(pair.fixed, pair.moving, Options(alignment="none", refine="off"), checkpoint=None)
     lattice = covering_lattice(pair.fixed.lattice, 11.0, 11.0)
     field = DisplacementField.from_displacement(bend, lattice)
     warped, covered = field.warp(pair.moving, pair.fixed.lattice, fill=found.moving_intensity.fill)

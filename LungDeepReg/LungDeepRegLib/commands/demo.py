@@ -15,7 +15,7 @@ from ..results.output_files import Findings, inverse_of, is_ours
 from ..results.staging import failing_as_output, staged_folder
 from .console import progress_bar, say_result
 from .inputs import Inputs
-from .register import elapsed, options_of, registered
+from .register import elapsed, options_of, registered, weights_of
 
 SYNTHETIC = "This is a synthetic chest, computed, not scanned: figures on it say little about patients."
 
@@ -40,13 +40,17 @@ def run(args: Namespace) -> None:
 
 def demonstrated(folder: Path, phantom: PhantomPair, args: Namespace, clock: Clock) -> dict[str, Any]:
     """Register the phantom and fill a folder with the results; the content of summary.json."""
-    result = registered(Inputs(phantom.fixed, phantom.moving, None, None, None, None), options_of(args), None, clock)
+    result = registered(
+        Inputs(phantom.fixed, phantom.moving, None, None, None, None), options_of(args), weights_of(args), clock
+    )
     pair = replace(
         pair_of(phantom.fixed, phantom.moving, result, phantom.fixed_landmarks, phantom.moving_landmarks),
         fixed_mask=phantom.fixed_mask.array > 0,
         moving_mask=phantom.moving_mask.array > 0,
     )
-    about = run_of(pair, result, {"fixed": "given", "moving": "given"}, {"weights": None, "format": args.format})
+    about = run_of(
+        pair, result, {"fixed": "given", "moving": "given"}, {"weights": args.weights, "format": args.format}
+    )
     about = replace(about, warnings=(SYNTHETIC, *about.warnings))
     inverse = inverse_of(pair, result.field) if args.inverse else None
     found = Findings(pair, result.field, result.warped, result.covered, result.alignment.matrix, inverse)

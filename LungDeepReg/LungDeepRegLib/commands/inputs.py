@@ -93,5 +93,6 @@ def noted(notes: list[str]) -> Iterator[None]:
 
 def given_paths(args: Namespace) -> list[str | None]:
     """All input files of a command."""
-    names = ("fixed", "moving", "fixed_mask", "moving_mask", "fixed_landmarks", "moving_landmarks", "weights")
-    return [getattr(args, name, None) for name in names]
+    names = ("fixed", "moving", "fixed_mask", "moving_mask", "fixed_landmarks", "moving_landmarks")
+    weights = getattr(args, "weights", None)
+    return [*(getattr(args, name, None) for name in names), None if weights in ("bundled", "none") else weights]

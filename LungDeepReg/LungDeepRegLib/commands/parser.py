@@ -204,7 +204,12 @@ def add_settings(command: Parser) -> None:
         default=DEFAULTS.refine,
         help="how much the deformation is fitted to this pair (default: %(default)s)",
     )
-    add("--weights", metavar="FILE", help="a trained network (default: none, that stage is left out)")
+    add(
+        "--weights",
+        default="bundled",
+        metavar="FILE",
+        help="a trained network, bundled (the one that ships), or none (default: %(default)s)",
+    )
     add("--no-linear-branch", dest="linear_branch", action="store_false", help="leave out the network's affine output")
     add(
         "--device",

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..checkpoint import Checkpoint, load_checkpoint
+from ..checkpoint import BUNDLED, Checkpoint, load_checkpoint
 from ..displacement_field import DisplacementField
 from ..registration import Clock, Options, Registration, RegistrationError, register
 from ..results.folder import fill_folder, origins, pair_of, run_of
@@ -31,7 +31,7 @@ def run(args: Namespace) -> None:
         with staged_folder(out, ours=is_ours, overwrite=args.overwrite) as folder:
             with clock.stage("read"), noted(notes):
                 inputs = read_pair(args)
-                checkpoint = load_checkpoint(args.weights) if args.weights else None
+                checkpoint = weights_of(args)
             content = register_into(folder, inputs, args, clock, checkpoint, notes)
     finally:
         progress.close()
@@ -49,6 +49,13 @@ def register_into(
     about = run_of(pair, result, masks, {"weights": args.weights, "format": args.format})
     about = replace(about, warnings=(*notes, *about.warnings, *lonely_landmarks(inputs)))
     return fill_folder(folder, found, about, args.format, clock, lambda: elapsed(args))
+
+
+def weights_of(args: Namespace) -> Checkpoint | None:
+    """The trained network of a command line: the one that ships, a file, or none."""
+    if args.weights == "none":
+        return None
+    return load_checkpoint(BUNDLED if args.weights == "bundled" else args.weights)
 
 
 def options_of(args: Namespace) -> Options:
