@@ -3,5 +3,7 @@
 from .anatomy import AnatomyError
 from .motion import Motion
 from .pairs import SyntheticPairs
+from .settings import SynthesisError
+from .variety import Variety
 
-__all__ = ["AnatomyError", "Motion", "SyntheticPairs"]
+__all__ = ["AnatomyError", "Motion", "SynthesisError", "SyntheticPairs", "Variety"]

@@ -11,11 +11,12 @@ from torch import Tensor
 
 
 def spline_basis(points: int, spacing: float) -> np.ndarray:
-    """How much each control point counts at each of ``points`` voxels, ``(points, controls)``; each row has sum 1.
+    """How much each control point counts at each voxel of an axis, ``(points, controls)``; each row has sum 1.
 
     Args:
         points: Voxels along the axis.
-        spacing: Voxels between control points, which lie symmetrically about the axis' middle.
+        spacing: Voxels between control points, above 0; these lie symmetrically about the axis' middle and reach
+            beyond its ends, so that every voxel has all four that count there.
     """
     controls = int(np.ceil((points - 1) / spacing)) + 4
     position = (np.arange(points) - (points - 1) / 2) / spacing + (controls - 1) / 2
@@ -28,11 +29,11 @@ def spline_basis(points: int, spacing: float) -> np.ndarray:
 def random_free_form(
     shape: tuple[int, int, int], spacing_mm: Tensor, control_mm: tuple[float, float, float], random: np.random.Generator
 ) -> Tensor:
-    """A smooth random field ``(1, 3, K, J, I)`` whose control values are standard normal.
+    """A smooth random field ``(1, 3, K, J, I)`` whose control values are standard normal, and which has no unit.
 
     Args:
         shape: ``(K, J, I)``.
-        spacing_mm: Of the voxels along ``(i, j, k)``.
+        spacing_mm: Of the voxels along ``(i, j, k)``, ``(3,)``.
         control_mm: Distance between control points along ``(i, j, k)``.
         random: Where the randomness comes from.
     """

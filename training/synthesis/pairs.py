@@ -7,54 +7,25 @@ lungs but for a random error, and both are averaged down to the lattice.
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as functional
-from LungDeepRegLib.geometry import Lattice, apply, identity_grid
-from LungDeepRegLib.warp import warp
-from scipy.spatial.transform import Rotation
+from LungDeepRegLib.geometry import Lattice
 from torch import Tensor
 from tqdm import tqdm
 
 from ..augmentation import Augmentation
 from ..pairs import Pair, PairSource
-from .anatomy import Anatomy, Chest, ct_anatomy, phantom_anatomy
+from .anatomy import Anatomy, Chest
 from .appearance import random_contrast
-from .free_form import random_free_form
 from .motion import Motion, jacobian
+from .scene import Scene, View, transformed
+from .settings import SynthesisError
+from .variety import Variety
 
-FINER = 2  # samples along each axis of a voxel that are averaged
-
-
-@dataclass(frozen=True)
-class Variety:
-    """How one chest becomes many.
-
-    Attributes:
-        scale: Standard deviation of the size along each axis.
-        turn: Standard deviation of a rotation about each axis, in radians.
-        elastic_mm: Greatest typical displacement of a smooth change of shape.
-        offset_mm: Standard deviation of where the lattice's middle is relative to the lungs'.
-        misalignment: Standard deviation of each entry of the linear part of the alignment's error.
-        misalignment_mm: Standard deviation of its offset.
-        contrast: Share of the pairs in which both images get the same random contrast.
-        cropped: Share of the images that don't cover the whole lattice.
-        density: Greatest power of the Jacobian determinant that the lung's density follows; 1 keeps its mass.
-    """
-
-    scale: float = 0.08
-    turn: float = 0.06
-    elastic_mm: float = 8.0
-    offset_mm: float = 8.0
-    misalignment: float = 0.012
-    misalignment_mm: float = 2.0
-    contrast: float = 0.6
-    cropped: float = 0.25
-    density: float = 1.2
+DENSITY_LIMITS = (0.4, 2.5)
+"""A lung's density follows its volume as far as this."""
 
 
 class SyntheticPairs(PairSource):
@@ -64,11 +35,14 @@ class SyntheticPairs(PairSource):
         phantoms: How many random phantoms there are to draw from.
         first_phantom: The seed of the first one; the others follow.
         ct: Real chest CTs, which take ``ct_share`` of the pairs.
-        ct_share: See ``ct``; of no effect without any.
+        ct_share: See ``ct``; of no effect without any, or without phantoms.
         motion: How chests move.
         variety: How much they differ otherwise.
         augmentation: How much the two images of a pair differ in looks.
         cache: A folder in which the chests are kept between runs.
+
+    Raises:
+        SynthesisError: No chest to draw from, or a share that isn't from 0 to 1.
     """
 
     def __init__(
@@ -82,15 +56,24 @@ class SyntheticPairs(PairSource):
         augmentation: Augmentation | None = None,
         cache: Path | None = None,
     ) -> None:
-        self.ct = [Chest({"ct": str(path)}, partial(ct_anatomy, path), cache) for path in ct or []]
-        seeds = range(first_phantom, first_phantom + phantoms)
-        self.phantoms = [Chest({"phantom": seed}, partial(phantom_anatomy, seed), cache) for seed in seeds]
+        if phantoms < 0 or first_phantom < 0 or not (phantoms or ct) or not 0 <= ct_share <= 1:
+            msg = (
+                f"found {phantoms} phantoms from seed {first_phantom}, {len(ct or [])} CTs and ct_share {ct_share},"
+                " expected at least one phantom or CT, no negative number, and a share from 0 to 1"
+            )
+            raise SynthesisError(msg)
+        self.ct = [Chest.of_ct(path, cache) for path in ct or []]
+        self.phantoms = [Chest.of_phantom(seed, cache) for seed in range(first_phantom, first_phantom + phantoms)]
         self.ct_share = ct_share
         self.motion, self.variety = motion or Motion(), variety or Variety()
         self.augmentation = augmentation or Augmentation()
 
     def check(self) -> None:
-        """Make every chest once, so that what is wrong with a file is said before training starts."""
+        """Make every chest once.
+
+        Raises:
+            AnatomyError: A CT that can't be used.
+        """
         for chest in tqdm([*self.ct, *self.phantoms], "chests", leave=False, file=sys.stderr):
             chest()
 
@@ -101,101 +84,61 @@ class SyntheticPairs(PairSource):
         return self.pair_of(chests[int(random.integers(len(chests)))](), lattice, random)
 
     def pair_of(self, anatomy: Anatomy, lattice: Lattice, random: np.random.Generator) -> Pair:
-        """A pair of a given chest."""
-        scene = Scene(anatomy, lattice, self.variety, random)
-        u = self.motion.sample(scene.sample(scene.lungs, scene.positions), scene.spacing_mm, random)
-        fixed_lungs = scene.sample(scene.lungs, scene.moved(u, scene.positions))
-        matrix = misaligned(affine_fit(u, scene.positions, fixed_lungs), self.variety, random)
+        """A pair of a given chest.
+
+        Args:
+            anatomy: The chest.
+            lattice: The network's; its shape and spacing count.
+            random: Where the randomness comes from.
+        """
+        scene = Scene(anatomy, lattice, self.variety.pose(anatomy, random), self.variety.shape(lattice, random))
+        u = self.motion.sample(scene.lungs_at(scene.positions), scene.spacing_mm, random)
+        moved = scene.moved(u, scene.positions)
+        fixed_lungs = scene.lungs_at(moved)
+        matrix = self.variety.misaligned(affine_fit(u, scene.positions, fixed_lungs), random)
         seen = transformed(matrix, scene.positions)
-        moving_lungs = scene.sample(scene.lungs, seen)
+        views = self.variety.view(scene.half_mm, random), self.variety.view(scene.half_mm, random)
+        fixed, moving = self._pictures(scene, u, seen, fixed_lungs, views, random)
 
-        fixed_view, moving_view = (scene.random_view(self.variety, random) for _ in range(2))
-        fixed = scene.picture(scene.moved(u, clamped(scene.positions, fixed_view)))
-        moving = scene.picture(clamped(seen, moving_view))
-        growth = jacobian(u, scene.spacing_mm)[:, None].clamp(0.4, 2.5)
-        power = float(random.uniform(0, self.variety.density))
-        fixed = (fixed * (1 + fixed_lungs * (growth**power - 1))).clamp(0, 1)
-        if random.random() < self.variety.contrast:
-            fixed, moving = random_contrast(fixed, moving, random)
-
-        residual = transformed(np.linalg.inv(matrix), scene.moved(u, scene.positions)) - scene.positions
-        there = transformed(matrix, scene.positions + residual)
-        known = covers(fixed_view, scene.positions) & covers(moving_view, there)
+        residual = transformed(np.linalg.inv(matrix), moved) - scene.positions
         return Pair.of_images(
             self.augmentation(fixed[0], random),
             self.augmentation(moving[0], random),
-            fixed_lungs=fixed_lungs[0] * covers(fixed_view, scene.positions),
-            moving_lungs=moving_lungs[0] * covers(moving_view, seen),
+            fixed_lungs=fixed_lungs[0] * views[0].covers(scene.positions),
+            moving_lungs=scene.lungs_at(seen)[0] * views[1].covers(seen),
             displacement=(residual / scene.spacing_mm).movedim(-1, 1)[0],
-            certainty=known.float(),
+            certainty=(views[0].covers(scene.positions) & views[1].covers(moved)).float(),
         )
 
-
-View = tuple[Tensor, Tensor]
-"""The box that an image covers: its lowest and its highest corner, ``(3,)`` mm."""
-
-
-class Scene:
-    """A chest in front of a lattice. Positions are ``(1, K, J, I, 3)``, in mm along R, A, S from the lattice's middle.
-
-    Attributes:
-        spacing_mm: Of the lattice along ``(i, j, k)``.
-        positions: Its voxel centres.
-        image: The chest's image, ``(1, 1, K, J, I)`` on its own lattice.
-        lungs: Its lungs.
-    """
-
-    def __init__(self, anatomy: Anatomy, lattice: Lattice, variety: Variety, random: np.random.Generator) -> None:
-        self.spacing_mm = torch.from_numpy(lattice.spacing_mm.astype(np.float32))
-        self.half = torch.tensor([(n - 1) / 2 for n in lattice.shape[::-1]]) * self.spacing_mm
-        self.positions = identity_grid(lattice.shape)[None] * self.half
-        self.image = torch.from_numpy(anatomy.image.astype(np.float32))[None, None]
-        self.lungs = torch.from_numpy(anatomy.lungs.astype(np.float32))[None, None]
-        self._to_anatomy = anatomy.lattice.ras_to_grid @ random_pose(anatomy, variety, random)
-        size = float(random.uniform(0, variety.elastic_mm))
-        self._shape = size * random_free_form(lattice.shape, self.spacing_mm, (80.0, 80.0, 80.0), random)
-
-    def moved(self, displacement: Tensor, positions: Tensor) -> Tensor:
-        """``x + u(x)`` for u ``(1, 3, K, J, I)`` in mm on the lattice; beyond it u goes on at its border value."""
-        return positions + warp(displacement, positions / self.half).movedim(1, -1)
-
-    def sample(self, image: Tensor, positions: Tensor) -> Tensor:
-        """The chest's image or lungs at some positions, ``(1, 1, K, J, I)``."""
-        return warp(image, self._in_anatomy(positions))
-
-    def picture(self, positions: Tensor) -> Tensor:
-        """The image at some positions, each value an average over its voxel, ``(1, 1, K, J, I)``."""
-        grid = self._in_anatomy(positions).movedim(-1, 1)
-        fine = functional.interpolate(grid, scale_factor=FINER, mode="trilinear", align_corners=False)
-        return functional.avg_pool3d(warp(self.image, fine.movedim(1, -1)), FINER)
-
-    def _in_anatomy(self, positions: Tensor) -> Tensor:
-        return transformed(self._to_anatomy, self.moved(self._shape, positions))
-
-    def random_view(self, variety: Variety, random: np.random.Generator) -> View:
-        """All of the lattice, or a box that leaves up to a third of it out at each side, often only one of them."""
-        low, high = -2 * self.half, 2 * self.half
-        if random.random() < variety.cropped:
-            low, high = low.clone(), high.clone()
-            for axis in range(3):
-                cut = torch.from_numpy(random.uniform(-0.4, 0.65, 2).clip(0)) * self.half[axis]
-                low[axis], high[axis] = -self.half[axis] + cut[0], self.half[axis] - cut[1]
-        return low, high
-
-
-def random_pose(anatomy: Anatomy, variety: Variety, random: np.random.Generator) -> np.ndarray:
-    """4x4 from positions to the chest's RAS mm: around its lungs, resized, turned, and mirrored half of the time."""
-    weights = anatomy.lungs.astype(np.float64)
-    found = np.argwhere(weights > 0.5)[:, ::-1]
-    matrix = np.eye(4)
-    matrix[:3, 3] = apply(anatomy.lattice.ijk_to_ras, found.mean(axis=0)) + random.normal(0, variety.offset_mm, 3)
-    size = np.exp(random.normal(0, variety.scale, 3)) * [random.choice([-1, 1]), 1, 1]
-    matrix[:3, :3] = Rotation.from_rotvec(random.normal(0, variety.turn, 3)).as_matrix() * size
-    return matrix
+    def _pictures(
+        self,
+        scene: Scene,
+        u: Tensor,
+        seen: Tensor,
+        fixed_lungs: Tensor,
+        views: tuple[View, View],
+        random: np.random.Generator,
+    ) -> tuple[Tensor, Tensor]:
+        """Fixed and moving image, ``(1, 1, K, J, I)`` in [0, 1], with the density that the lung's volume gives it."""
+        covered = views[0].clamped(scene.positions)
+        fixed, moving = scene.picture(scene.moved(u, covered)), scene.picture(views[1].clamped(seen))
+        growth = jacobian(u, scene.spacing_mm)[:, None].clamp(*DENSITY_LIMITS)
+        power = float(random.uniform(0, self.variety.density))
+        density = 1 + fixed_lungs * (growth**power - 1)
+        fixed = (fixed * scene.at(density, covered)).clamp(0, 1)
+        if random.random() < self.variety.contrast:
+            return random_contrast(fixed, moving, random)
+        return fixed, moving
 
 
 def affine_fit(displacement: Tensor, positions: Tensor, weights: Tensor) -> np.ndarray:
-    """The 4x4 map nearest to ``x + u(x)`` in the weighted least squares; u ``(1, 3, K, J, I)``, weights likewise."""
+    """The 4x4 map nearest to ``x + u(x)`` in the least squares over lung.
+
+    Args:
+        displacement: u, ``(1, 3, K, J, I)`` in mm.
+        positions: x, ``(1, K, J, I, 3)`` in mm.
+        weights: ``(1, 1, K, J, I)``; voxels of more than a half take part. Of four or fewer the identity is made.
+    """
     chosen = (weights[0, 0] > 0.5).reshape(-1)
     x = torch.cat([positions.reshape(-1, 3), torch.ones(chosen.numel(), 1)], dim=1)[chosen].double().numpy()
     u = displacement[0].reshape(3, -1).T[chosen].double().numpy()
@@ -203,28 +146,3 @@ def affine_fit(displacement: Tensor, positions: Tensor, weights: Tensor) -> np.n
     if len(x) > x.shape[1]:
         matrix[:3] += np.linalg.lstsq(x, u, rcond=None)[0].T
     return matrix
-
-
-def misaligned(matrix: np.ndarray, variety: Variety, random: np.random.Generator) -> np.ndarray:
-    """The alignment with an error: sometimes twice as large as usual, sometimes none."""
-    error = np.eye(4)
-    severity = float(random.choice([0.3, 1.0, 2.0]))
-    error[:3, :3] += severity * variety.misalignment * random.standard_normal((3, 3))
-    error[:3, 3] = severity * variety.misalignment_mm * random.standard_normal(3)
-    return matrix @ error
-
-
-def transformed(matrix: np.ndarray, positions: Tensor) -> Tensor:
-    """A 4x4 map of positions ``(..., 3)``."""
-    linear = torch.from_numpy(matrix[:3].astype(np.float32))
-    return positions @ linear[:, :3].T + linear[:, 3]
-
-
-def clamped(positions: Tensor, view: View) -> Tensor:
-    """Positions moved onto the box where they lie outside it: an image goes on at its border value."""
-    return torch.maximum(torch.minimum(positions, view[1]), view[0])
-
-
-def covers(view: View, positions: Tensor) -> Tensor:
-    """Which positions lie in the box, bool ``(1, K, J, I)``."""
-    return ((positions >= view[0]) & (positions <= view[1])).all(dim=-1)
