@@ -10,13 +10,14 @@ import torch
 from monai.transforms import Compose, RandAdjustContrast, RandBiasField, RandGaussianNoise, RandGaussianSmooth
 from torch import Tensor
 
+from .errors import TrainingError
 from .pairs import Pair
 
 PROBABILITY = 0.5
 BIAS_DEGREE = 2
 
 
-class AugmentationError(ValueError):
+class AugmentationError(TrainingError):
     """Settings by which no image can be changed."""
 
 

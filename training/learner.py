@@ -13,6 +13,7 @@ from LungDeepRegLib.warp import warp
 from torch import Tensor
 
 from .both_ways import both_ways
+from .errors import TrainingError
 from .local_gradients import border, learn_differences, local_output, plain_weights
 from .losses import Loss, soft_dice
 from .pairs import Pair
@@ -21,7 +22,7 @@ BORDER_WEIGHT = 1.0
 PAPER_NETWORK, PAPER_LOSS = NetworkConfig(), Loss()
 
 
-class LearnerError(ValueError):
+class LearnerError(TrainingError):
     """Settings that make no network to train."""
 
 

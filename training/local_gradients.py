@@ -21,13 +21,15 @@ from LungDeepRegLib.network import DeformableBranch, NetworkOutput, Registration
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from .errors import TrainingError
+
 LAST = "deformable_branch.gradients"
 ORIGINAL = f"{LAST}.parametrizations.weight.original"
 ROUNDING = 1e-2
 """Stored weights needn't have full precision: how far from a difference they may be, relative to the largest one."""
 
 
-class LocalGradientsError(ValueError):
+class LocalGradientsError(TrainingError):
     """A network whose last convolution takes no differences, so that it can't be learnt as if it did."""
 
 

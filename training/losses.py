@@ -12,6 +12,7 @@ from LungDeepRegLib.similarity import parse_similarity
 from LungDeepRegLib.warp import warp
 from torch import Tensor
 
+from .errors import TrainingError
 from .pairs import Pair
 
 REDUCTIONS = ("sum", "mean")
@@ -20,7 +21,7 @@ SMOOTHING = 1e-4
 """Added to squared distances in voxels, so that the slope of their root is finite at zero."""
 
 
-class LossError(ValueError):
+class LossError(TrainingError):
     """Weights that make no loss."""
 
 

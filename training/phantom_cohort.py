@@ -25,6 +25,7 @@ from LungDeepRegLib.results.staging import failing_as_output, staged_folder
 from LungDeepRegLib.volume import Volume
 
 from .cohorts.manifest import FIELDS
+from .errors import TrainingError
 
 SPACING_LIMITS_MM = (0.5, 20.0)
 INHALE_SHIFT_MM = (3.0, 5.0, -6.0)
@@ -33,7 +34,7 @@ LABEL = "synthetic"
 FAILED = 3
 
 
-class PhantomCohortError(ValueError):
+class PhantomCohortError(TrainingError):
     """Options that describe no cohort of phantoms."""
 
 

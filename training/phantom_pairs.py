@@ -11,13 +11,14 @@ from LungDeepRegLib.preprocessing import Prepared, prepare
 from LungDeepRegLib.volume import Volume
 
 from .augmentation import Augmentation
+from .errors import TrainingError
 from .pairs import Pair, PairSource
 from .placing import placed
 
 SHIFT_MM = 10.0
 
 
-class PhantomPairsError(ValueError):
+class PhantomPairsError(TrainingError):
     """Settings that describe no phantoms."""
 
 

@@ -13,6 +13,7 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 from LungDeepRegLib.displacement_field import FieldError
 from LungDeepRegLib.results.staging import OutputError, staged_file
 
+from .errors import TrainingError
 from .learner import Learner, measures
 from .pair_figure import PairPicture, draw_pairs, pair_picture
 from .pairs import Pair
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 FOLDER = "pictures"
 
 
-class PicturesError(ValueError):
+class PicturesError(TrainingError):
     """Settings that make no pictures."""
 
 

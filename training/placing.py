@@ -13,12 +13,13 @@ from LungDeepRegLib.volume import Volume
 from scipy import ndimage
 from torch import Tensor
 
+from .errors import TrainingError
 from .pairs import Pair, Truth
 
 SAMPLINGS = ("mean", "cubic")
 
 
-class PlacingError(ValueError):
+class PlacingError(TrainingError):
     """Settings by which no image can be put on a lattice."""
 
 

@@ -14,28 +14,12 @@ from LungDeepRegLib.checkpoint import CheckpointError
 from LungDeepRegLib.network import NetworkError
 from LungDeepRegLib.similarity import SimilarityError
 
-from training.cohorts import CohortError
 from training.data_module import PairData
-from training.learner import Learner, LearnerError
-from training.losses import LossError
-from training.phantom_pairs import PhantomPairsError
-from training.pictures import PicturesError
-from training.synthesis import AnatomyError
-from training.training_checkpoint import ExportError
+from training.errors import TrainingError
+from training.learner import Learner
 
 BAD_INPUT = 3
-EXPLAINED = (
-    AnatomyError,
-    CheckpointError,
-    CohortError,
-    ExportError,
-    LearnerError,
-    LossError,
-    NetworkError,
-    PhantomPairsError,
-    PicturesError,
-    SimilarityError,
-)
+EXPLAINED = (TrainingError, CheckpointError, NetworkError, SimilarityError)
 """Errors whose message says all that a user needs; of others the traceback helps more."""
 
 

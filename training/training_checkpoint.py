@@ -12,6 +12,7 @@ from LungDeepRegLib.checkpoint import FORMAT, Checkpoint
 from LungDeepRegLib.network import NetworkConfig, NetworkError, RegistrationNetwork
 from torch import Tensor
 
+from .errors import TrainingError
 from .local_gradients import learn_differences, plain_weights
 from .provenance import CONFIG, configuration, versions
 
@@ -23,7 +24,7 @@ EXPECTED = "expected a checkpoint that Lightning wrote in training"
 KEYS = {"state_dict", "pytorch-lightning_version", "global_step", "epoch"}
 
 
-class ExportError(ValueError):
+class ExportError(TrainingError):
     """A file or a metric that no weights can be exported by. The message names it."""
 
 

@@ -18,12 +18,14 @@ from LungDeepRegLib.image_io.files import described
 from LungDeepRegLib.landmarks import Landmarks, shortened
 from LungDeepRegLib.volume import Volume, check_image
 
+from ..errors import TrainingError
+
 TRAIN, VALIDATION = "train", "validation"
 SPLITS = (TRAIN, VALIDATION)
 NAMED_PROBLEMS = 10
 
 
-class CohortError(ValueError):
+class CohortError(TrainingError):
     """Scans that can't be trained on: the message names source, file and field, what was found and was expected."""
 
 

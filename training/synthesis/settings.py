@@ -6,8 +6,10 @@ import dataclasses
 import math
 from typing import Any
 
+from ..errors import TrainingError
 
-class SynthesisError(ValueError):
+
+class SynthesisError(TrainingError):
     """Settings or images that no pairs can be made with."""
 
 
