@@ -66,11 +66,11 @@ def measured(case: Case, checkpoint: Checkpoint) -> dict[str, list[float]]:
     return found
 
 
-def cases(count: int, ct: Path | None) -> Iterator[Case]:
+def cases(count: int, ct: Path | None, most_breaths: int) -> Iterator[Case]:
     """Phantoms, and breaths of a CT if there is one."""
     yield from phantoms(count)
     if ct is not None:
-        yield from islice(breaths(read_volume(ct)), len(BREATHS))
+        yield from islice(breaths(read_volume(ct)), most_breaths)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -79,10 +79,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--weights", type=Path, default=BUNDLED, help="a checkpoint (default: the one that ships)")
     parser.add_argument("--phantoms", type=int, default=8, help="how many synthetic pairs (default: 8)")
     parser.add_argument("--ct", type=Path, help="a chest CT to be moved by simulated breaths")
+    parser.add_argument("--breaths", type=int, default=len(BREATHS), help="how many of its breaths (default: all)")
     chosen = parser.parse_args(arguments)
     checkpoint = load_checkpoint(chosen.weights)
-    total = chosen.phantoms + (len(BREATHS) if chosen.ct else 0)
-    progress = tqdm(cases(chosen.phantoms, chosen.ct), "pairs", total, file=sys.stderr)
+    total = chosen.phantoms + (min(chosen.breaths, len(BREATHS)) if chosen.ct else 0)
+    progress = tqdm(cases(chosen.phantoms, chosen.ct, chosen.breaths), "pairs", total, file=sys.stderr)
     rows = {case.name: measured(case, checkpoint) for case in progress}
     steps = [sum(round(share * n) for n in PLANS["fast"].iterations) for share in SHARES]
     mean = {
