@@ -7,7 +7,8 @@ from LungDeepRegLib.geometry import Lattice
 from training.synthesis.anatomy import Anatomy
 
 EVEN = Lattice((34, 30, 36), np.diag([8.0, 8.0, 8.0, 1.0]))
-UNEVEN = Lattice((22, 36, 24), np.diag([12.0, 7.0, 11.0, 1.0]))
+UNEVEN = Lattice((28, 36, 22), np.diag([13.0, 7.0, 9.0, 1.0]))
+COARSE = Lattice((13, 11, 14), np.diag([24.0, 26.0, 22.0, 1.0]))
 ALIKE = {"scale": 0.0, "turn": 0.0, "elastic_mm": 0.0, "offset_mm": 0.0}
 """Settings of Variety by which a chest is seen as it is, but for a mirror."""
 ALIGNED = {"misalignment": 0.0, "misalignment_mm": 0.0}

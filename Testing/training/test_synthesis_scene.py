@@ -9,13 +9,13 @@ from LungDeepRegLib.network_stage import on_lattice
 from LungDeepRegLib.volume import Volume
 from scipy import ndimage
 
-from Testing.training.smooth_chest import ALIGNED, ALIKE, EVEN, UNEVEN, ras_of, smooth_chest
+from Testing.training.smooth_chest import ALIGNED, ALIKE, COARSE, EVEN, UNEVEN, ras_of, smooth_chest
 from training.synthesis import SynthesisError, Variety
 from training.synthesis.anatomy import phantom_anatomy
 from training.synthesis.appearance import KNOTS, random_contrast, replaced
 from training.synthesis.scene import Scene, View, transformed
 
-LATTICES = pytest.mark.parametrize("lattice", [EVEN, UNEVEN], ids=["even", "uneven"])
+LATTICES = pytest.mark.parametrize("lattice", [EVEN, UNEVEN, COARSE], ids=["even", "uneven", "coarse"])
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def phantom():
 class TestScene:
     @LATTICES
     def test_shows_what_the_network_sees_in_a_registration(self, phantom, lattice):
-        """Both average over voxels before they sample; 12 mm voxels hold several of the chest's."""
+        """Both average over voxels before they sample; coarse ones hold several of the chest's."""
         matrix = np.array(lattice.ijk_to_ras)
         matrix[:3, 3] = phantom.lattice.centre_ras - matrix[:3, :3] @ ((np.array(lattice.shape[::-1]) - 1) / 2)
         there = Lattice(lattice.shape, matrix)
