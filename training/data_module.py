@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sized
 
 import lightning.pytorch as pl
 import numpy as np
@@ -23,7 +23,7 @@ class PairData(pl.LightningDataModule):
         lattice_spacing_mm: Likewise.
         batch_size: Pairs of a step, on each device.
         steps_per_epoch: Steps between two validations.
-        validation_pairs: How many pairs are judged by.
+        validation_pairs: How many pairs are judged by, at most.
         workers: Processes that prepare batches; 0 for none.
         seed: Of what is drawn.
     """
@@ -75,7 +75,10 @@ class PairData(pl.LightningDataModule):
             return []
         trainer = self.trainer
         assert trainer is not None
-        pairs = Numbered(self.validation, self.lattice, self.validation_pairs)
+        count = self.validation_pairs
+        if isinstance(self.validation, Sized):
+            count = min(count, len(self.validation))
+        pairs = Numbered(self.validation, self.lattice, count)
         own = range(trainer.global_rank, len(pairs), trainer.world_size)
         return DataLoader(pairs, sampler=list(own), collate_fn=batch_of)
 

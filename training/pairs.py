@@ -12,7 +12,7 @@ from LungDeepRegLib.geometry import Lattice
 from torch import Tensor
 
 VALIDATION = 7919
-"""Keeps the random numbers of validation apart from those of training."""
+"""Keeps the random numbers of validation apart from those of training, which come of two numbers."""
 
 
 Truth = Callable[[np.ndarray], np.ndarray]
@@ -89,7 +89,7 @@ class PairSource(ABC):
 
     def numbered(self, lattice: Lattice, number: int) -> Pair:
         """The pair of this number of a fixed series, for validation."""
-        return self.draw(lattice, np.random.default_rng([number, VALIDATION]))
+        return self.draw(lattice, np.random.default_rng([number, VALIDATION, 0]))
 
     def check(self) -> None:
         """Look at all data once; raise an error that names what is wrong. By default there is nothing to look at."""
