@@ -554,7 +554,8 @@ def test_out_of_memory_on_the_gpu_goes_on_on_the_cpu(files, tmp_path, monkeypatc
     monkeypatch.setattr(registration, "refined", scarce)
     monkeypatch.setattr(registration, "choose_device", lambda name: torch.device("cuda"))
     monkeypatch.setattr(registration, "device_name", lambda device: device.type)
-    command = ["register", *files.images, *files.masks, *QUICK, "--device", "cuda", "--out", str(tmp_path / "out")]
+    settings = [*QUICK, "--weights", "none", "--device", "cuda"]  # without a GPU no network can be put there
+    command = ["register", *files.images, *files.masks, *settings, "--out", str(tmp_path / "out")]
     assert main(command) == 0
     assert devices == ["cuda", "cpu"]
     found = json.loads((tmp_path / "out" / "summary.json").read_text(encoding="utf-8"))
