@@ -24,7 +24,7 @@ def written(tmp_path_factory):
     done = subprocess.run(
         [sys.executable, "-m", "training.phantom_cohort", "--patients", "2", "--out", str(out), "--seed", "4", *COARSE],
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=True,
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "LungDeepReg"), str(ROOT)])},

@@ -76,7 +76,9 @@ def command(config, folder, *more):
         "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "LungDeepReg")]),
     }
     arguments = [sys.executable, script, "fit", "--config", str(written(config, folder)), *more]
-    return subprocess.Popen(arguments, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return subprocess.Popen(
+        arguments, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8", errors="replace"
+    )
 
 
 def curve(folder):
