@@ -93,7 +93,7 @@ def on_lattice(image: Volume, lattice: Lattice, field: DisplacementField | None 
         lattice: Where it is wanted.
         field: The image is sampled at ``field(x)``; None for x itself.
     """
-    finer = index_box(lattice, np.zeros(3), np.array(lattice.shape[::-1]) * FINER, 1 / FINER)
+    finer = index_box(lattice, np.zeros(3), np.array(lattice.shape[::-1]) * FINER, np.full(3, 1 / FINER))
     if field is None:
         samples = averaged(image, finer, _as_float)
     else:
