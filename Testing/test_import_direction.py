@@ -14,13 +14,17 @@ ENGINE = MODULE / "LungDeepRegLib"
 LAYERS = (
     {"geometry"},
     {"warp", "volume"},
+    {"resampling"},
+    {"field_sampling"},
     {
         "deformation",
         "displacement_field",
         "intensity",
+        "inversion",
         "landmarks",
         "lung_mask",
         "metrics",
+        "outcome",
         "preprocessing",
         "similarity",
         "transformation",
@@ -130,4 +134,18 @@ assert not loaded, loaded
 
 def test_register_runs_without_the_libraries_that_slicer_lacks():
     done = subprocess.run([sys.executable, "-c", REGISTER_A_PAIR], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+WITHOUT_TORCH = f"""
+import sys
+sys.path.insert(0, {str(MODULE)!r})
+sys.modules["torch"] = None  # an import of it now raises ImportError
+import LungDeepRegLib.intensity, LungDeepRegLib.landmarks, LungDeepRegLib.metrics, LungDeepRegLib.outcome
+from LungDeepRegLib import DisplacementField, Volume
+"""
+
+
+def test_what_slicers_own_process_handles_is_loaded_without_torch():
+    done = subprocess.run([sys.executable, "-c", WITHOUT_TORCH], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -21,7 +21,7 @@ from LungDeepRegLib.geometry import Lattice, apply, covering_lattice
 from LungDeepRegLib.intensity import CT_AIR_HU, choose_intensity
 from LungDeepRegLib.lung_mask import find_lungs
 from LungDeepRegLib.metrics import Distribution, folded_percent, jacobian_determinant
-from LungDeepRegLib.volume import resample
+from LungDeepRegLib.resampling import resample
 from scipy import ndimage
 
 FIELD_SPACING_MM = 4.0

@@ -2,13 +2,39 @@
 
 >>> from LungDeepRegLib import read_volume, register
 >>> result = register(read_volume("exhale.nii.gz"), read_volume("inhale.nii.gz"))
+
+Names are loaded when they are first used: what needs no torch, such as :mod:`mrml`, works where it isn't loaded.
 """
 
-from .displacement_field import DisplacementField
-from .image_io import read_mask, read_volume
-from .registration import Options, Registration, register
-from .volume import Volume
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["DisplacementField", "Options", "Registration", "Volume", "read_mask", "read_volume", "register"]
+if TYPE_CHECKING:
+    from .displacement_field import DisplacementField as DisplacementField
+    from .image_io import read_mask as read_mask
+    from .image_io import read_volume as read_volume
+    from .registration import Options as Options
+    from .registration import Registration as Registration
+    from .registration import register as register
+    from .volume import Volume as Volume
 
 __version__ = "0.1.0"
+
+HOMES = {
+    "DisplacementField": "displacement_field",
+    "Options": "registration",
+    "Registration": "registration",
+    "Volume": "volume",
+    "read_mask": "image_io",
+    "read_volume": "image_io",
+    "register": "registration",
+}
+__all__ = list(HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    """A public name of the engine, from the file that it lives in."""
+    if name not in HOMES:
+        msg = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(msg)
+    return getattr(import_module(f".{HOMES[name]}", __name__), name)

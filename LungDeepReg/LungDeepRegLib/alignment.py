@@ -17,8 +17,9 @@ from torch import Tensor
 from .descent import Adam
 from .geometry import Lattice, apply, corner_indices, covering_lattice, enclosing_lattice
 from .preprocessing import Prepared
+from .resampling import averaged
 from .similarity import Similarity, parse_similarity
-from .volume import Volume, averaged
+from .volume import Volume
 from .warp import warp
 
 ALIGNMENTS = ("none", "centre", "affine")

@@ -9,8 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .geometry import identity_grid
-from .warp import warp
+from .warp import identity_grid, warp
 
 ANCHORS = ("first", "mean", "both_ends")
 

@@ -8,9 +8,9 @@ from scipy import ndimage
 from torch import Tensor
 
 from .displacement_field import DisplacementField
-from .geometry import identity_grid, index_box
+from .geometry import index_box
 from .pyramid import Level, average
-from .warp import warp
+from .warp import identity_grid, warp
 
 REACH_MM = 30.0
 STEP_MM = 7.5

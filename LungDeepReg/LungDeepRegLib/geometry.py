@@ -11,16 +11,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import permutations
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
-import torch
-from torch import Tensor
+
+if TYPE_CHECKING:  # what describes space works without torch, which Slicer's own process never loads
+    from torch import Tensor
 
 SPACING_LIMITS_MM = (0.01, 100.0)
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
-Points = TypeVar("Points", np.ndarray, Tensor)
+Points = TypeVar("Points", np.ndarray, "Tensor")
 
 
 class GeometryError(ValueError):
@@ -119,19 +120,9 @@ def checked_matrix(matrix: np.ndarray) -> np.ndarray:
 
 def apply(matrix: np.ndarray, points: Points) -> Points:
     """Apply a 4x4 matrix to points ``(..., 3)``, of numpy or torch, in the points' own precision."""
-    if isinstance(points, Tensor):
-        tensor = torch.as_tensor(np.array(matrix), dtype=points.dtype, device=points.device)
-        return points @ tensor[:3, :3].T + tensor[:3, 3]
+    if not isinstance(points, np.ndarray):
+        matrix = points.new_tensor(np.array(matrix))
     return points @ matrix[:3, :3].T + matrix[:3, 3]
-
-
-def identity_grid(
-    shape: tuple[int, int, int], *, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu"
-) -> Tensor:
-    """The grid ``(K, J, I, 3)`` that samples every voxel of a lattice of this shape at its own place."""
-    axes = [torch.linspace(-1, 1, n, dtype=dtype, device=device) for n in shape]
-    z, y, x = torch.meshgrid(*axes, indexing="ij")
-    return torch.stack((x, y, z), dim=-1)
 
 
 def corner_indices(shape: tuple[int, int, int], *, outer: bool = False) -> np.ndarray:

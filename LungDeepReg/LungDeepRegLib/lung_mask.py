@@ -7,7 +7,8 @@ from scipy import ndimage
 
 from .geometry import Lattice, covering_lattice
 from .intensity import Intensity
-from .volume import Volume, averaged, resample
+from .resampling import averaged, resample
+from .volume import Volume
 
 WORKING_SPACING_MM = 2.5
 AIR_BELOW_HU = -400.0

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from .deformation import ANCHORS, compose_with_affine, displacement_grid, grid_units_per_voxel, integrate
-from .geometry import SPACING_LIMITS_MM, identity_grid
+from .geometry import SPACING_LIMITS_MM
+from .warp import identity_grid
 
 IMAGES = 2
 PASS_LIMITS = (0.5, 8.0)

@@ -10,10 +10,12 @@ import torch
 from scipy import ndimage
 
 from .checkpoint import Checkpoint
-from .displacement_field import DisplacementField, lattice_points, sampling_grid
+from .displacement_field import DisplacementField, lattice_points
+from .field_sampling import sampling_grid
 from .geometry import Lattice, apply, canonical_axes, index_box
 from .preprocessing import Prepared
-from .volume import Volume, averaged, averaging_factors, block_mean
+from .resampling import averaged
+from .volume import Volume, averaging_factors, block_mean
 from .warp import warp
 
 FINER = 2  # samples along each axis of a voxel that are averaged

@@ -14,8 +14,9 @@ from torch import Tensor
 from .displacement_field import lattice_points
 from .geometry import Lattice, apply, index_box
 from .preprocessing import Prepared
+from .resampling import resample
 from .similarity import Similarity
-from .volume import Volume, resample
+from .volume import Volume
 
 NEAR_LUNG_MM = 3.0
 """Similarity is evaluated this far beyond the lungs, so that their surface counts."""

@@ -17,12 +17,12 @@ from torch import Tensor
 
 from .descent import Adam
 from .displacement_field import DisplacementField
-from .geometry import Lattice, identity_grid, index_box
+from .geometry import Lattice, index_box
 from .pyramid import Level
+from .resampling import world_grid
 from .similarity import Similarity
 from .unfolding import unfolded
-from .volume import world_grid
-from .warp import warp
+from .warp import identity_grid, warp
 
 CONTROL = 2
 """Voxels of a level between two control points of the displacement."""

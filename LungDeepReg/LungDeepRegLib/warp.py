@@ -1,10 +1,19 @@
-"""The only sampler of the project."""
+"""The only sampler of the project, and the grid that samples an image at its own voxels."""
 
 from __future__ import annotations
 
 import torch
 import torch.nn.functional as functional
 from torch import Tensor
+
+
+def identity_grid(
+    shape: tuple[int, int, int], *, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu"
+) -> Tensor:
+    """The grid ``(K, J, I, 3)`` that samples every voxel of a lattice of this shape at its own place."""
+    axes = [torch.linspace(-1, 1, n, dtype=dtype, device=device) for n in shape]
+    z, y, x = torch.meshgrid(*axes, indexing="ij")
+    return torch.stack((x, y, z), dim=-1)
 
 
 def warp(image: Tensor, grid: Tensor, *, mode: str = "bilinear") -> Tensor:

@@ -12,8 +12,7 @@ from LungDeepRegLib.deformation import (
     grid_units_per_voxel,
     integrate,
 )
-from LungDeepRegLib.geometry import identity_grid
-from LungDeepRegLib.warp import warp
+from LungDeepRegLib.warp import identity_grid, warp
 
 SHAPE = (6, 9, 13)  # (k, j, i)
 SIZES = SHAPE[::-1]

@@ -3,15 +3,9 @@
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from LungDeepRegLib.displacement_field import (
-    DisplacementField,
-    FieldError,
-    affine_fit,
-    inverse_points,
-    invert,
-    lattice_points,
-)
+from LungDeepRegLib.displacement_field import DisplacementField, FieldError, lattice_points
 from LungDeepRegLib.geometry import LPS_TO_RAS, Lattice, apply, covering_lattice, index_box
+from LungDeepRegLib.inversion import affine_fit, inverse_points, invert
 from LungDeepRegLib.volume import Volume
 from scipy.spatial.transform import Rotation
 

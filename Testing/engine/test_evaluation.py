@@ -3,9 +3,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from LungDeepRegLib.displacement_field import DisplacementField, invert
+from LungDeepRegLib.displacement_field import DisplacementField
 from LungDeepRegLib.geometry import Lattice, covering_lattice
 from LungDeepRegLib.intensity import Intensity
+from LungDeepRegLib.inversion import invert
 from LungDeepRegLib.landmarks import LandmarkError, Landmarks
 from LungDeepRegLib.metrics import dice, folded_percent, jacobian_determinant
 from LungDeepRegLib.results import SCHEMA, Pair, Run, evaluate, inverse_of, schema_table, summary

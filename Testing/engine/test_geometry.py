@@ -13,10 +13,10 @@ from LungDeepRegLib.geometry import (
     corner_indices,
     covering_lattice,
     enclosing_lattice,
-    identity_grid,
     index_box,
     orthonormal_axes,
 )
+from LungDeepRegLib.warp import identity_grid
 from scipy.spatial.transform import Rotation
 
 SHAPE = (5, 6, 7)

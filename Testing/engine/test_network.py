@@ -5,9 +5,8 @@ import dataclasses
 import pytest
 import torch
 from LungDeepRegLib.deformation import ANCHORS, compose_with_affine, displacement_grid, integrate
-from LungDeepRegLib.geometry import identity_grid
 from LungDeepRegLib.network import Encoder, NetworkConfig, NetworkError, RegistrationNetwork
-from LungDeepRegLib.warp import warp
+from LungDeepRegLib.warp import identity_grid, warp
 
 SHAPE = (8, 10, 12)
 SMALL = NetworkConfig((4, 6), (1, 2), (5, 4), squeeze_reduction=2, lattice_shape=SHAPE)

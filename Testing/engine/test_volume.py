@@ -4,17 +4,8 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from LungDeepRegLib.geometry import LPS_TO_RAS, Lattice, apply, canonical_axes, canonical_order, index_box
-from LungDeepRegLib.volume import (
-    Volume,
-    VolumeError,
-    averaged,
-    block_mean,
-    canonical,
-    check_image,
-    resample,
-    slabs,
-    world_grid,
-)
+from LungDeepRegLib.resampling import averaged, resample, world_grid
+from LungDeepRegLib.volume import Volume, VolumeError, block_mean, canonical, check_image, slabs
 from scipy.spatial.transform import Rotation
 
 OBLIQUE = Rotation.from_euler("xyz", [15, -20, 10], degrees=True).as_matrix()

@@ -3,8 +3,7 @@
 import pytest
 import torch
 import torch.nn.functional as functional
-from LungDeepRegLib.geometry import identity_grid
-from LungDeepRegLib.warp import warp
+from LungDeepRegLib.warp import identity_grid, warp
 
 
 def image(shape=(6, 7, 5), *, batch=1, channels=1, seed=0):

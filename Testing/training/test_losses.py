@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 import torch
 from LungDeepRegLib.deformation import ANCHORS, displacement_grid, integrate
-from LungDeepRegLib.geometry import identity_grid
 from LungDeepRegLib.network import NetworkOutput, compose
 from LungDeepRegLib.similarity import SimilarityError
-from LungDeepRegLib.warp import warp
+from LungDeepRegLib.warp import identity_grid, warp
 
 from training.losses import Loss, LossError, soft_dice, spatial_gradients, weighted_mean
 from training.pairs import Pair, batch_of

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import torch.nn.functional as functional
-from LungDeepRegLib.geometry import Lattice, identity_grid, index_box
+from LungDeepRegLib.geometry import Lattice, index_box
 from LungDeepRegLib.network_stage import FINER
 from LungDeepRegLib.volume import Volume, averaging_factors, block_mean
-from LungDeepRegLib.warp import warp
+from LungDeepRegLib.warp import identity_grid, warp
 from torch import Tensor
 
 from .anatomy import Anatomy

@@ -10,7 +10,8 @@ import vtk
 
 from ..geometry import Lattice
 from ..image_io.files import described
-from ..volume import Volume, resample
+from ..resampling import resample
+from ..volume import Volume
 from .volumes import NodeError, numpy_matrix, volume_from_node, voxels, world_matrix
 
 

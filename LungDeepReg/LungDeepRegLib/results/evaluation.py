@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ..displacement_field import DisplacementField, inside, lattice_points, sampling_grid
+from ..displacement_field import DisplacementField, lattice_points
+from ..field_sampling import inside, sampling_grid
 from ..geometry import Lattice, apply, corner_indices, covering_lattice, index_box
 from ..landmarks import matched
 from ..metrics import (
@@ -20,8 +21,9 @@ from ..metrics import (
     landmark_errors,
 )
 from ..preprocessing import block_factors
+from ..resampling import averaged, resample
 from ..similarity import parse_similarity
-from ..volume import Volume, averaged, block_mean, resample
+from ..volume import Volume, block_mean
 from ..warp import warp
 from .images import affine_field, box_around, extent, warped_mask
 from .pair import Pair

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..displacement_field import DisplacementField, inside
+from ..displacement_field import DisplacementField
+from ..field_sampling import inside
 from ..geometry import Lattice, apply, corner_indices, covering_lattice, index_box
 from ..intensity import comparable_readings
 from ..metrics import jacobian_determinant
-from ..volume import Volume, resample, slabs, world_grid
+from ..resampling import resample, world_grid
+from ..volume import Volume, slabs
 from ..warp import warp
 from .pair import Pair
 

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ..displacement_field import DisplacementField, inverse_points, invert, lattice_points
+from ..displacement_field import DisplacementField, lattice_points
 from ..geometry import covering_lattice
 from ..image_io import write_landmarks, write_transform, write_volume
+from ..inversion import inverse_points, invert
 from ..landmarks import Landmarks, shortened
 from ..volume import Volume
 from .images import by_world_identity, difference, jacobian_volume, stored, warped_mask

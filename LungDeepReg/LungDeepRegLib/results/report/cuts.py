@@ -11,7 +11,8 @@ import numpy as np
 import torch
 
 from ...geometry import apply, canonical_axes, corner_indices, covering_lattice
-from ...volume import Volume, averaged
+from ...resampling import averaged
+from ...volume import Volume
 from ...warp import warp
 from ..images import box_around, extent
 from ..pair import Pair

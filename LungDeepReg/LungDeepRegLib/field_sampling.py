@@ -1,0 +1,65 @@
+"""Sampling by a displacement: of points, of an image, of the displacement itself."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .geometry import Lattice, apply
+from .resampling import world_grid
+from .volume import Volume, slabs
+from .warp import warp
+
+
+def displaced(u: Tensor, lattice: Lattice, points: np.ndarray) -> np.ndarray:
+    """``x + u(x)`` of points x ``(N, 3)`` in RAS mm, for a float64 displacement ``(1, 3, K, J, I)`` on a lattice."""
+    grid = torch.from_numpy(apply(lattice.ras_to_grid, points)).reshape(1, 1, 1, -1, 3)
+    return points + warp(u, grid)[0, :, 0, 0].T.numpy()
+
+
+def vectors_on(u: Tensor, u_lattice: Lattice, lattice: Lattice) -> np.ndarray:
+    """u ``(1, 3, K', J', I')`` on another lattice, linearly interpolated: ``(K, J, I, 3)`` float32."""
+    vectors = np.empty((*lattice.shape, 3), dtype=np.float32)
+    for planes, slab in slabs(lattice):
+        vectors[planes] = warp(u, world_grid(slab, u_lattice))[0].movedim(0, -1).numpy()
+    return vectors
+
+
+def sampled(
+    moving: Volume, u: Tensor, u_lattice: Lattice, lattice: Lattice, mode: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """``moving(x + u(x))`` at the voxel centres x of a lattice, slab by slab, see :meth:`DisplacementField.warp`.
+
+    Returns:
+        The values ``(K, J, I)``, border values going on beyond the moving image, and where it covers them, bool.
+    """
+    dtype = moving.array.dtype if mode == "nearest" else np.float32
+    values, covered = np.empty(lattice.shape, dtype), np.empty(lattice.shape, bool)
+    image = moving.tensor()
+    for planes, slab in slabs(lattice):
+        grid = sampling_grid(u, u_lattice, slab, moving.lattice)
+        covered[planes] = inside(grid, moving.lattice)[0].numpy()
+        values[planes] = warp(image, grid, mode=mode)[0, 0].numpy()
+    return values, covered
+
+
+def sampling_grid(u: Tensor, u_lattice: Lattice, lattice: Lattice, source: Lattice) -> Tensor:
+    """The grid ``(1, K, J, I, 3)`` that samples ``source`` at phi(x) for the voxel centres x of ``lattice``.
+
+    Args:
+        u: Displacement ``(1, 3, K', J', I')`` in RAS mm on ``u_lattice``.
+        u_lattice: Where u is.
+        lattice: The voxels x.
+        source: The lattice of the image to be sampled.
+    """
+    device = str(u.device)
+    rotation = torch.as_tensor(source.ras_to_grid[:3, :3].copy(), dtype=u.dtype, device=u.device)
+    at_x = warp(u, world_grid(lattice, u_lattice, device=device))
+    return world_grid(lattice, source, device=device) + torch.einsum("cd,bdkji->bkjic", rotation, at_x)
+
+
+def inside(grid: Tensor, source: Lattice) -> Tensor:
+    """Which grid positions lie within the voxels of ``source``: half a voxel beyond outer centres, as ITK has it."""
+    sizes = torch.tensor(source.shape[::-1], dtype=grid.dtype, device=grid.device)
+    return (grid.abs() <= sizes / (sizes - 1) + 1e-5).all(dim=-1)
