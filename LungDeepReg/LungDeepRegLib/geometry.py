@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import permutations
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -120,9 +120,8 @@ def checked_matrix(matrix: np.ndarray) -> np.ndarray:
 
 def apply(matrix: np.ndarray, points: Points) -> Points:
     """Apply a 4x4 matrix to points ``(..., 3)``, of numpy or torch, in the points' own precision."""
-    if not isinstance(points, np.ndarray):
-        matrix = points.new_tensor(np.array(matrix))
-    return points @ matrix[:3, :3].T + matrix[:3, 3]
+    same: Any = matrix if isinstance(points, np.ndarray) else points.new_tensor(np.array(matrix))
+    return points @ same[:3, :3].T + same[:3, 3]
 
 
 def corner_indices(shape: tuple[int, int, int], *, outer: bool = False) -> np.ndarray:
