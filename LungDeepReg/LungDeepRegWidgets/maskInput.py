@@ -1,0 +1,63 @@
+"""A lung mask as an input: a label map, or a segmentation and which of its segments."""
+
+from typing import Any
+
+import qt
+import slicer
+from slicer.i18n import tr as _
+
+
+class MaskInput:
+    """Keeps the list of segments in step with the chosen node, and the choice in the parameter node.
+
+    Args:
+        nodeSelector: Chooses the segmentation or label map.
+        segmentSelector: Chooses the segment; the first entry means all of them.
+        parameterName: Of the parameter (str) that holds the segment's ID; empty for all.
+    """
+
+    def __init__(self, nodeSelector: Any, segmentSelector: qt.QComboBox, parameterName: str) -> None:
+        self._nodes, self._segments, self._name = nodeSelector, segmentSelector, parameterName
+        self._parameters: Any = None
+        self._segmentation: Any = None
+        self._observers: list[int] = []
+        nodeSelector.connect("currentNodeChanged(vtkMRMLNode*)", self._onNode)
+        segmentSelector.connect("currentIndexChanged(int)", self._onSegment)
+        self._list()
+
+    def setParameters(self, parameters: Any) -> None:
+        """Show another parameter node, or none."""
+        self._parameters = parameters
+        self._onNode(self._nodes.currentNode())
+
+    def _onNode(self, node: Any) -> None:
+        self._forget()
+        if node is not None and node.IsA("vtkMRMLSegmentationNode"):
+            self._segmentation = node.GetSegmentation()
+            kinds = slicer.vtkSegmentation
+            for event in (kinds.SegmentAdded, kinds.SegmentRemoved, kinds.SegmentModified):
+                self._observers.append(self._segmentation.AddObserver(event, self._list))
+        self._list()
+
+    def _list(self, *_event: Any) -> None:
+        """List the segments; the chosen one stays chosen as long as it is there."""
+        wanted = getattr(self._parameters, self._name) if self._parameters is not None else ""
+        segmentation = self._segmentation
+        blocked = self._segments.blockSignals(True)
+        self._segments.clear()
+        self._segments.addItem(_("All segments"), "")
+        for segmentId in segmentation.GetSegmentIDs() if segmentation is not None else ():
+            self._segments.addItem(segmentation.GetSegment(segmentId).GetName(), segmentId)
+        self._segments.setCurrentIndex(max(0, self._segments.findData(wanted)))
+        self._segments.blockSignals(blocked)
+        self._segments.setVisible(segmentation is not None)
+        self._onSegment()
+
+    def _onSegment(self, *_index: Any) -> None:
+        if self._parameters is not None:
+            setattr(self._parameters, self._name, self._segments.itemData(self._segments.currentIndex) or "")
+
+    def _forget(self) -> None:
+        for tag in self._observers:
+            self._segmentation.RemoveObserver(tag)
+        self._segmentation, self._observers = None, []

@@ -1,0 +1,111 @@
+"""One registration of two nodes: what is asked of the worker, and what becomes of its answer."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import slicer
+from slicer.i18n import tr as _
+
+from .settings import engineOptions, engineWeights, whatWeightsLack
+
+OUTPUTS = {
+    "transform": "transform",
+    "warpedVolume": "warped",
+    "differenceVolume": "difference",
+    "jacobianVolume": "jacobian",
+    "coverageVolume": "coverage",
+}
+"""The parameter that holds an output's node, and the field of :class:`mrml.ResultNodes` that it is."""
+
+
+def whatIsMissing(parameters: Any) -> str:
+    """What the user has to do before the registration can start; nothing if it can."""
+    fixed, moving = parameters.fixedVolume, parameters.movingVolume
+    if fixed is None:
+        return _("Choose a fixed volume (exhale or baseline)")
+    if moving is None:
+        return _("Choose a moving volume (inhale or follow-up)")
+    if fixed is moving:
+        return _("Choose two different volumes: fixed and moving are both {name}").format(name=fixed.GetName())
+    if not any(getattr(parameters, f"{name}Wanted") for name in OUTPUTS):
+        return _("Tick at least one output")
+    return whatWeightsLack(parameters)
+
+
+@dataclass(frozen=True)
+class Registration:
+    """Two nodes that are being registered, as they were chosen when it started."""
+
+    fixed: Any
+    moving: Any
+    outputs: Any
+    request: dict[str, Any]
+
+    @classmethod
+    def of(cls, parameters: Any) -> "Registration":
+        """Take everything that is needed from a parameter node; the images are handed over later, from their memory.
+
+        Raises:
+            NodeError: A node that can't be used, by name.
+        """
+        from LungDeepRegLib import mrml
+
+        fixed, moving = parameters.fixedVolume, parameters.movingVolume
+        fixedImage, movingImage = (mrml.volume_from_node(node, copy=False) for node in (fixed, moving))
+        request = {
+            "fixed": fixedImage,
+            "moving": movingImage,
+            "fixed_mask": maskOf(parameters.fixedMask, parameters.fixedSegment, fixedImage),
+            "moving_mask": maskOf(parameters.movingMask, parameters.movingSegment, movingImage),
+            "options": engineOptions(parameters),
+            "weights": engineWeights(parameters),
+        }
+        return cls(fixed, moving, outputsOf(parameters), request)
+
+    def isPossible(self) -> bool:
+        """Whether both images are still in the scene."""
+        return all(slicer.mrmlScene.IsNodePresent(node) for node in (self.fixed, self.moving))
+
+    def publish(self, outcome: Any) -> Any:
+        """Show the worker's answer in the scene: :class:`mrml.ResultNodes`.
+
+        Raises:
+            NodeError: The scene has changed in a way that forbids it; nothing is left half-made.
+        """
+        from LungDeepRegLib import mrml
+
+        return mrml.publish(outcome, self.fixed, self.moving, self.outputs)
+
+
+def maskOf(node: Any, segmentId: str, image: Any) -> Any:
+    """The label volumes of a mask, or None where none is chosen."""
+    from LungDeepRegLib import mrml
+
+    if node is None:
+        return None
+    return mrml.label_volumes(node, image, [segmentId] if segmentId and node.IsA("vtkMRMLSegmentationNode") else None)
+
+
+def outputsOf(parameters: Any) -> Any:
+    """Which results are wanted, and the nodes that receive them."""
+    from LungDeepRegLib import mrml
+
+    return mrml.Outputs(
+        **{
+            field: mrml.Output(getattr(parameters, name)) if getattr(parameters, f"{name}Wanted") else None
+            for name, field in OUTPUTS.items()
+        }
+    )
+
+
+def keepOutputs(parameters: Any, nodes: Any) -> None:
+    """Let the panel show the nodes that were made, so that the next registration of this pair updates them."""
+    for name, field in OUTPUTS.items():
+        if getattr(parameters, f"{name}Wanted"):
+            setattr(parameters, name, getattr(nodes, field))
+
+
+def releaseOutputs(parameters: Any) -> None:
+    """Let go of the results of an earlier pair: another pair gets nodes of its own, nothing is overwritten."""
+    for name in OUTPUTS:
+        setattr(parameters, name, None)
