@@ -1,14 +1,18 @@
-"""Lung masks found in CT: air inside the body that looks like lung."""
+"""Lung masks: given as labels on any voxels, or found in CT as air inside the body that looks like lung."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 from scipy import ndimage
 
-from .geometry import Lattice, covering_lattice
+from .field_sampling import inside
+from .geometry import Lattice, apply, corner_indices, covering_lattice, index_box
 from .intensity import Intensity
-from .resampling import averaged, resample
-from .volume import Volume
+from .resampling import averaged, resample, world_grid
+from .volume import Volume, VolumeError, slabs
+from .warp import warp
 
 WORKING_SPACING_MM = 2.5
 AIR_BELOW_HU = -400.0
@@ -96,3 +100,48 @@ def close_and_fill(mask: np.ndarray, lattice: Lattice) -> np.ndarray:
     filled = ndimage.binary_fill_holes(closed | padded)
     inner = (slice(voxels, -voxels),) * 3
     return filled[inner]
+
+
+def mask_on(labels: Sequence[Volume], like: Volume) -> np.ndarray:
+    """The mask that label volumes make together: where the nearest voxel of any of them is greater than 0.
+
+    Args:
+        labels: On any voxels; beyond its own voxels each marks nothing.
+        like: The image that the mask is for.
+
+    Returns:
+        bool ``(K, J, I)`` on the voxels of ``like``.
+
+    Raises:
+        VolumeError: Labels that mark nothing there.
+    """
+    mask = np.zeros(like.lattice.shape, bool)
+    for volume in labels:
+        mark(mask, volume.with_array(volume.array > 0), like.lattice)
+    if not mask.any():
+        names = ", ".join(dict.fromkeys(volume.name for volume in labels)) or "no labels"
+        msg = f"{names}: found an empty mask on the voxels of {like.name}, expected some lung"
+        raise VolumeError(msg)
+    return mask
+
+
+def mark(mask: np.ndarray, marked: Volume, lattice: Lattice) -> None:
+    """Add what is marked in a bool volume to a mask on a lattice. Only the part that it can reach is looked at."""
+    if marked.lattice == lattice:
+        mask |= marked.array
+        return
+    if not marked.array.any():
+        return
+    along = [np.flatnonzero(marked.array.any(axis=tuple({0, 1, 2} - {axis}))) for axis in (2, 1, 0)]
+    first, last = (np.array([indices[end] for indices in along]) for end in (0, -1))
+    corners = first + corner_indices(tuple((last - first + 1)[::-1]), outer=True)
+    reached = apply(lattice.ras_to_ijk @ marked.ijk_to_ras, corners)
+    size = np.array(lattice.shape[::-1])
+    start = np.clip(np.floor(reached.min(axis=0)).astype(int), 0, size - 2)  # a lattice has two voxels along each axis
+    stop = np.clip(np.ceil(reached.max(axis=0)).astype(int) + 1, start + 2, size)
+    i, j, k = (slice(int(a), int(b)) for a, b in zip(start, stop, strict=True))
+    box, part, source = index_box(lattice, start, stop - start), mask[k, j, i], marked.tensor()
+    for planes, slab in slabs(box):
+        grid = world_grid(slab, marked.lattice)
+        near = (warp(source, grid, mode="nearest")[0, 0] > 0) & inside(grid, marked.lattice)[0]
+        part[planes] |= near.numpy()
