@@ -123,7 +123,7 @@ def stateMessage(state: TorchState) -> str:
         return messages.tooOld(state.version or _("an unknown version"))
     if state.kind is TorchKind.NUMPY_MISMATCH:
         return messages.intelMac() if _onIntelMac() else messages.numpyMismatch()
-    return messages.halfInstalled() if state.kind is TorchKind.HALF_INSTALLED else messages.noExtension()
+    return messages.halfInstalled() if state.kind is TorchKind.HALF_INSTALLED else messages.missing()
 
 
 def _install(ask: Callable[[str], bool]) -> TorchState:

@@ -33,6 +33,11 @@ def noExtension() -> str:
     )
 
 
+def missing() -> str:
+    """Nobody has been asked yet."""
+    return _('PyTorch is not installed. Click "Register" to be asked whether to install it.')
+
+
 def declined() -> str:
     """The user said no."""
     return _(
