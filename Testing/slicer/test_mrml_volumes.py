@@ -1,5 +1,10 @@
 """Volume nodes to volumes and back, on Slicer's own MRML."""
 
+import gc
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import slicer
@@ -11,6 +16,8 @@ from LungDeepRegLib.volume import Volume, VolumeError
 from scipy.spatial.transform import Rotation
 
 from Testing.slicer.scene import linear_transform
+
+MODULE = Path(__file__).parents[2] / "LungDeepReg"
 
 
 def random_volume(dtype=np.int16, flip=1.0):
@@ -72,6 +79,58 @@ def test_voxels_are_copied_both_ways(scene):
     assert volume.array[0, 0, 0] == before
     volume.array[0, 0, 1] = 55
     assert node.GetImageData().GetScalarComponentAsDouble(1, 0, 0, 0) != 55
+
+
+def test_view_shows_the_nodes_own_memory_and_keeps_it_alive(scene):
+    node = node_from_volume(random_volume(), scene)
+    view = volume_from_node(node, copy=False).array
+    expected = view.copy()
+    node.GetImageData().SetScalarComponentFromDouble(3, 0, 0, 0, 77)
+    assert view[0, 0, 3] == 77
+    expected[0, 0, 3] = 77
+    with pytest.raises(ValueError, match="read-only"):
+        view[0, 0, 0] = 1
+    scene.RemoveNode(node)
+    del node
+    gc.collect()
+    others = [np.full(expected.size, 13, np.int16) for _ in range(1000)]  # would take the memory, were it free
+    np.testing.assert_array_equal(view, expected)
+    del others
+
+
+def test_view_stays_when_the_node_gets_other_voxels(scene):
+    node = node_from_volume(random_volume(), scene)
+    view = volume_from_node(node, copy=False).array
+    expected = view.copy()
+    node.GetImageData().AllocateScalars(vtk.VTK_FLOAT, 1)
+    np.testing.assert_array_equal(view, expected)
+
+
+NEEDS_NO_TORCH = f"""
+import sys
+sys.path.insert(0, {str(MODULE)!r})
+sys.modules["torch"] = None  # an import of it now raises ImportError
+import numpy as np, slicer
+from LungDeepRegLib import mrml
+from LungDeepRegLib.volume import Volume
+scene = slicer.vtkMRMLScene()
+image = Volume(np.arange(24, dtype=np.int16).reshape(2, 3, 4), np.eye(4), "exhale")
+node = mrml.node_from_volume(image, scene)
+transform = scene.AddNewNodeByClass("vtkMRMLTransformNode", "transform")
+field = mrml.field_from_node(transform, mrml.volume_from_node(node, copy=False).lattice)
+mrml.node_from_field(field, scene)
+assert len(mrml.label_volumes(node, image)) == 1
+prepared = mrml.prepare([node], transform, node)
+applied = mrml.carry_over(prepared, [{{"warped": image, "coverage": image}}])
+assert applied.nodes[0].GetName() == "exhale in exhale"
+from LungDeepRegLib.outcome import Outcome
+mrml.publish(Outcome(field, image, image, image, image, image, None, {{}}), node, applied.nodes[0])
+"""
+
+
+def test_nodes_are_handled_without_torch():
+    done = subprocess.run([sys.executable, "-c", NEEDS_NO_TORCH], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_volume_below_a_non_linear_transform_is_refused_by_name(scene):

@@ -1,21 +1,37 @@
 """Nodes of 3D Slicer's MRML scene, to and from volumes, masks and transformations.
 
 The only code of the engine that imports ``slicer`` and ``vtk``; nothing else in the engine imports it. It is for the
-Slicer module, Slicer's Python console and programs built on ``slicer-core``.
+Slicer module, Slicer's Python console and programs built on ``slicer-core``. None of it needs torch, but for
+:func:`mask_from_node`.
 """
 
-from .masks import mask_from_node
-from .publish import PublishedNodes, publish
+from .apply import Applied, Prepared, carry_over, prepare
+from .masks import label_volumes, mask_from_node
+from .outputs import Output, Outputs, ResultNodes, check_outputs, result_nodes
+from .publish import publish
+from .sequences import image_sequences, phase_nodes, phases
 from .transforms import field_from_node, node_from_field
 from .volumes import NodeError, node_from_volume, volume_from_node
 
 __all__ = [
+    "Applied",
     "NodeError",
-    "PublishedNodes",
+    "Output",
+    "Outputs",
+    "Prepared",
+    "ResultNodes",
+    "carry_over",
+    "check_outputs",
     "field_from_node",
+    "image_sequences",
+    "label_volumes",
     "mask_from_node",
     "node_from_field",
     "node_from_volume",
+    "phase_nodes",
+    "phases",
+    "prepare",
     "publish",
+    "result_nodes",
     "volume_from_node",
 ]

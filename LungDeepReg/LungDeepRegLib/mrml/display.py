@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import slicer
 
 DIVERGING_COLORS = "vtkMRMLColorTableNodeFileDivergingBlueRed.txt"
@@ -25,3 +27,36 @@ def show_like(node: slicer.vtkMRMLScalarVolumeNode, other: slicer.vtkMRMLScalarV
     display.SetAndObserveColorNodeID(model.GetColorNodeID())
     display.AutoWindowLevelOff()
     display.SetWindowLevelMinMax(model.GetWindowLevelMin(), model.GetWindowLevelMax())
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """How a node was displayed when it was read, whatever becomes of it later.
+
+    Attributes:
+        content: A display node of no scene, or None for a node that wasn't displayed.
+        colors: The ID of its colour node, or None.
+    """
+
+    content: slicer.vtkMRMLDisplayNode | None
+    colors: str | None
+
+    @classmethod
+    def of(cls, node: slicer.vtkMRMLDisplayableNode) -> Look:
+        """How a node looks now."""
+        display = node.GetDisplayNode()
+        if display is None:
+            return cls(None, None)
+        content = display.CreateNodeInstance()
+        content.UnRegister(None)
+        content.CopyContent(display)
+        return cls(content, display.GetColorNodeID())
+
+    def give(self, node: slicer.vtkMRMLDisplayableNode) -> None:
+        """Let another node of the same kind, which has a display node, look like that."""
+        display = node.GetDisplayNode()
+        if self.content is None:
+            return
+        display.CopyContent(self.content)
+        if self.colors is not None:
+            display.SetAndObserveColorNodeID(self.colors)

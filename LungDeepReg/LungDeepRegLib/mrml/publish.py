@@ -2,110 +2,177 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import slicer
+import vtk
 
-from ..intensity import comparable_readings
-from ..metrics import jacobian_determinant
+from ..outcome import Outcome
 from ..volume import Volume
+from .changes import Changes, all_or_nothing
 from .display import show_diverging, show_like
-from .transforms import node_from_field
-from .volumes import NodeError, node_from_volume, volume_from_node
+from .outputs import (
+    BEFORE_ROLE,
+    ROLE_PREFIX,
+    VOLUME_CLASSES,
+    Outputs,
+    ResultNodes,
+    check_outputs,
+    chosen_nodes,
+)
+from .transforms import grid_from_field
+from .volumes import NodeError, image_data, volume_from_node, vtk_matrix
 
-if TYPE_CHECKING:
-    from ..registration import Registration
+TITLES = {name: name.replace("_", " ") for name in (*VOLUME_CLASSES, "transform")} | {"jacobian": "Jacobian"}
+WINDOW_SAMPLES = 1_000_000
+Show = Callable[[slicer.vtkMRMLScalarVolumeNode], None]
 
 
 @dataclass(frozen=True)
-class PublishedNodes:
-    """What a registration added to the scene.
+class Prepared:
+    """A result volume that is ready to be shown: voxels, place in the world, and how a new node displays it."""
 
-    Attributes:
-        transform: phi as from parent, with the fixed and the moving node in Slicer's registration roles.
-        warped: The moving image on the fixed image's voxels.
-        difference: Warped minus fixed; zero where the moving image doesn't cover the fixed one.
-        jacobian: Determinant of d phi / d x on the transform's lattice: above 1 the lung is larger in the moving image.
-        coverage: Label map, 1 where the moving image covers the fixed one.
-    """
-
-    transform: slicer.vtkMRMLTransformNode
-    warped: slicer.vtkMRMLScalarVolumeNode
-    difference: slicer.vtkMRMLScalarVolumeNode
-    jacobian: slicer.vtkMRMLScalarVolumeNode
-    coverage: slicer.vtkMRMLLabelMapVolumeNode
+    image: vtk.vtkImageData
+    ijk_to_world: vtk.vtkMatrix4x4
+    show: Show
 
 
 def publish(
-    registration: Registration,
+    outcome: Outcome,
     fixed_node: slicer.vtkMRMLScalarVolumeNode,
     moving_node: slicer.vtkMRMLScalarVolumeNode,
-) -> PublishedNodes:
-    """Add a registration's results to the scene, beside the fixed node in the subject hierarchy.
+    outputs: Outputs | None = None,
+) -> ResultNodes:
+    """Put a registration's results into the scene: into new nodes beside the fixed one, or into existing nodes.
 
     All are in world coordinates, since phi is: they lie under no transform, also where the inputs do. To deform
-    something of the moving image live, put the transform above its whole chain of parent transforms. The inputs are
-    not changed.
+    something of the moving image live, put the transform above its whole chain of parent transforms. Existing nodes
+    keep their IDs, names, places and the way they are displayed. The inputs are not changed. Where anything fails, the
+    scene is as it was.
 
     Args:
-        registration: Of the volumes of the two nodes.
+        outcome: Of the volumes of the two nodes.
         fixed_node: The fixed image.
         moving_node: The moving image.
+        outputs: What is wanted, and where; None for all of it in new nodes.
 
     Raises:
-        NodeError: The fixed node is no longer where it was registered, or as :func:`volume_from_node`.
+        NodeError: An input was removed, the fixed node is no longer where it was registered, an output as
+            :func:`outputs.check_outputs` says, or as :func:`volume_from_node`.
     """
-    fixed = volume_from_node(fixed_node)
-    if fixed.lattice != registration.warped.lattice:
-        msg = f"{fixed.name}: found other voxels than those that were registered, expected the same geometry"
-        raise NodeError(msg)
+    outputs = outputs or Outputs()
+    check_inputs(outcome, fixed_node, moving_node)
+    check_outputs(outputs, fixed_node, moving_node)
+    prepared = prepared_volumes(outcome, fixed_node, set(chosen_nodes(outputs)))
+    grid = grid_from_field(outcome.field) if outputs.transform else None
     name = f"{moving_node.GetName()} to {fixed_node.GetName()}"
-    scene = fixed_node.GetScene()
-    warped = registration.warped
-    difference = warped.with_array(difference_array(registration, fixed), f"{name} difference")
-    jacobian = Volume(
-        jacobian_determinant(registration.field), registration.field.lattice.ijk_to_ras, f"{name} Jacobian"
-    )
-    coverage = warped.with_array(registration.covered, f"{name} coverage")
-
-    nodes = PublishedNodes(
-        transform=node_from_field(registration.field, scene, f"{name} transform"),
-        warped=node_from_volume(warped.with_array(warped.array, f"{name} warped"), scene),
-        difference=node_from_volume(difference, scene),
-        jacobian=node_from_volume(jacobian, scene),
-        coverage=node_from_volume(coverage, scene, "vtkMRMLLabelMapVolumeNode"),
-    )
-    nodes.transform.AddNodeReferenceID(nodes.transform.GetFixedNodeReferenceRole(), fixed_node.GetID())
-    nodes.transform.AddNodeReferenceID(nodes.transform.GetMovingNodeReferenceRole(), moving_node.GetID())
-    show_like(nodes.warped, fixed_node)
-    show_diverging(nodes.difference, 0.0, symmetric_window(difference.array[registration.covered]))
-    show_diverging(nodes.jacobian, 1.0, 1.0)
-    for node in (nodes.transform, nodes.warped, nodes.difference, nodes.jacobian, nodes.coverage):
-        put_beside(node, fixed_node)
+    with all_or_nothing(fixed_node.GetScene()) as changes:
+        found: dict[str, slicer.vtkMRMLNode] = {}
+        for result, node in chosen_nodes(outputs).items():
+            title = f"{name} {TITLES[result]}"
+            if result == "transform":
+                found[result] = place_transform(changes, grid, node, title, fixed_node)
+            else:
+                class_name = VOLUME_CLASSES[result]
+                found[result] = place_volume(changes, prepared[result], node, class_name, title, fixed_node)
+        nodes = ResultNodes(fixed=fixed_node, moving=moving_node, **found)
+        refer(changes, nodes)
     return nodes
 
 
-def difference_array(registration: Registration, fixed: Volume) -> np.ndarray:
-    """Warped minus fixed, float32, as :func:`intensity.comparable_readings` has it; zero where not covered."""
-    read_moving, read_fixed = comparable_readings(registration.moving_intensity, registration.fixed_intensity)
-    difference = read_moving(registration.warped.array) - read_fixed(fixed.array)
-    difference[~registration.covered] = 0
-    return difference
+def check_inputs(
+    outcome: Outcome, fixed_node: slicer.vtkMRMLScalarVolumeNode, moving_node: slicer.vtkMRMLScalarVolumeNode
+) -> None:
+    """Refuse results of nodes that have gone, or of a fixed image that lies elsewhere by now."""
+    for node in (fixed_node, moving_node):
+        if node.GetScene() is None:
+            msg = f"{node.GetName()}: found that it was removed from the scene, expected the image that was registered"
+            raise NodeError(msg)
+    fixed = volume_from_node(fixed_node, copy=False)
+    if fixed.lattice != outcome.warped.lattice:
+        msg = (
+            f"{fixed.name}: found other voxels than those that were registered, expected the same geometry; it was"
+            " moved or changed since, register again"
+        )
+        raise NodeError(msg)
 
 
-def symmetric_window(difference: np.ndarray) -> float:
-    """The greatest difference that is to be told apart by colour: the 99th percentile of its size."""
-    return float(np.percentile(np.abs(difference), 99)) if difference.size else 0.0
+def prepared_volumes(
+    outcome: Outcome, fixed_node: slicer.vtkMRMLScalarVolumeNode, wanted: set[str]
+) -> dict[str, Prepared]:
+    """The wanted result volumes by name. All memory is taken here, before the scene is touched."""
+    window = symmetric_window(outcome) if "difference" in wanted else 0.0
+
+    def show_difference(node: slicer.vtkMRMLScalarVolumeNode) -> None:
+        show_diverging(node, 0.0, window)  # of both differences, so that they can be compared
+
+    ways: dict[str, tuple[Volume, Show]] = {
+        "warped": (outcome.warped, lambda node: show_like(node, fixed_node)),
+        "difference": (outcome.difference, show_difference),
+        "difference_before": (outcome.difference_before, show_difference),
+        "jacobian": (outcome.jacobian, lambda node: show_diverging(node, 1.0, 1.0)),
+        "coverage": (outcome.coverage, lambda node: None),
+    }
+    return {
+        name: Prepared(image_data(volume.array), vtk_matrix(volume.ijk_to_ras), show)
+        for name, (volume, show) in ways.items()
+        if name in wanted
+    }
 
 
-def put_beside(node: slicer.vtkMRMLNode, neighbour: slicer.vtkMRMLNode) -> None:
-    """Give a node the same parent in the subject hierarchy as another one has."""
-    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(node.GetScene())
-    beside, own = hierarchy.GetItemByDataNode(neighbour), hierarchy.GetItemByDataNode(node)
-    parent = hierarchy.GetItemParent(beside) if beside else hierarchy.GetSceneItemID()
-    if own:
-        hierarchy.SetItemParent(own, parent)
-    else:
-        hierarchy.CreateItem(parent, node)
+def place_volume(
+    changes: Changes,
+    prepared: Prepared,
+    node: slicer.vtkMRMLScalarVolumeNode | None,
+    class_name: str,
+    name: str,
+    neighbour: slicer.vtkMRMLNode,
+) -> slicer.vtkMRMLScalarVolumeNode:
+    """A result volume in a node: a new one, or the given one."""
+    fresh = node is None or node.GetImageData() is None  # a selector's "create new" makes a node without voxels
+    node = node or changes.new_node(class_name, name)
+    changes.set_image(node, prepared.image, prepared.ijk_to_world)
+    if changes.show(node):
+        prepared.show(node)
+    if fresh:
+        changes.put_beside(node, neighbour)
+    return node
+
+
+def place_transform(
+    changes: Changes,
+    grid: slicer.vtkOrientedGridTransform,
+    node: slicer.vtkMRMLTransformNode | None,
+    name: str,
+    neighbour: slicer.vtkMRMLNode,
+) -> slicer.vtkMRMLTransformNode:
+    """phi in a transform node: a new one, or the given one."""
+    fresh = node is None or not node.GetNodeReferenceID(node.GetFixedNodeReferenceRole())
+    node = node or changes.new_node("vtkMRMLTransformNode", name)
+    changes.set_from_parent(node, grid)
+    if fresh:
+        changes.put_beside(node, neighbour)
+    return node
+
+
+def refer(changes: Changes, nodes: ResultNodes) -> None:
+    """Let the nodes know of each other, so that :func:`result_nodes` finds them again in a reloaded scene."""
+    if nodes.difference is not None:
+        changes.set_reference(nodes.difference, BEFORE_ROLE, nodes.difference_before)
+    if nodes.transform is None:
+        return
+    transform = nodes.transform
+    changes.set_reference(transform, transform.GetFixedNodeReferenceRole(), nodes.fixed)
+    changes.set_reference(transform, transform.GetMovingNodeReferenceRole(), nodes.moving)
+    for name in VOLUME_CLASSES:
+        changes.set_reference(transform, f"{ROLE_PREFIX}{name}", getattr(nodes, name))
+
+
+def symmetric_window(outcome: Outcome) -> float:
+    """The greatest difference that is to be told apart by colour: the 99th percentile of its size where covered."""
+    step = max(1, round((outcome.difference.array.size / WINDOW_SAMPLES) ** (1 / 3)))
+    some = (slice(None, None, step),) * 3
+    values = outcome.difference.array[some][outcome.coverage.array[some] > 0]
+    return float(np.percentile(np.abs(values), 99)) if values.size else 0.0

@@ -13,10 +13,12 @@ from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
 from ..displacement_field import DisplacementField, lattice_points
 from ..geometry import Lattice, covering_lattice
-from .volumes import NodeError, image_data, voxels, vtk_matrix
+from .volumes import NodeError, image_data, numpy_matrix, voxels, vtk_matrix
 
 SAMPLED_SPACING_MM = 3.0
 MARGIN_MM = 10.0
+LINEAR_SPACING_MM = 50.0
+"""A linear map is linear between any vectors, so that few will do."""
 
 
 def node_from_field(
@@ -35,8 +37,8 @@ def field_from_node(node: slicer.vtkMRMLTransformNode, fixed: Lattice) -> Displa
     """phi of a transform node, whoever made it: its map from the world to the moving image, in RAS mm.
 
     A grid transform that is stored as from parent keeps its own lattice and vectors (Slicer loads grids with cubic
-    interpolation between them; here they are linear). Anything else - linear, B-spline, composite, inverse, below
-    other transforms - is sampled every 3 mm on a lattice that encloses the fixed image.
+    interpolation between them; here they are linear). Anything else - B-spline, composite, inverse, below other
+    transforms - is sampled every 3 mm on a lattice that encloses the fixed image; what is linear as a whole, coarser.
 
     Args:
         node: The transform that brings the moving image onto the fixed one.
@@ -54,6 +56,11 @@ def field_from_node(node: slicer.vtkMRMLTransformNode, fixed: Lattice) -> Displa
     grid = own_grid(node)
     if grid is not None:
         return field_from_grid(grid)
+    if node.IsTransformToWorldLinear():
+        matrix = vtk.vtkMatrix4x4()
+        node.GetMatrixTransformFromWorld(matrix)
+        lattice = covering_lattice(fixed, LINEAR_SPACING_MM, LINEAR_SPACING_MM)
+        return DisplacementField.from_matrix(numpy_matrix(matrix), lattice)
     to_moving = vtk.vtkGeneralTransform()
     node.GetTransformFromWorld(to_moving)
     return sampled(to_moving, covering_lattice(fixed, SAMPLED_SPACING_MM, MARGIN_MM))

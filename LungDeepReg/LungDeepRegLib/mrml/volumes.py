@@ -14,11 +14,16 @@ class NodeError(ValueError):
     """A node that can't be used: the message names it, what was found and what was expected."""
 
 
-def volume_from_node(node: slicer.vtkMRMLScalarVolumeNode) -> Volume:
+def volume_from_node(node: slicer.vtkMRMLScalarVolumeNode, copy: bool = True) -> Volume:
     """The voxels of a scalar volume node and where they are in the world.
 
-    A linear parent transform is taken into ``ijk_to_ras``. The voxels are a copy: the node isn't changed by anything
-    that is done with the volume, nor the volume by what is done with the node later.
+    A linear parent transform is taken into ``ijk_to_ras``.
+
+    Args:
+        node: The volume.
+        copy: Whether the voxels are a copy: then the node isn't changed by anything that is done with the volume, nor
+            the volume by what is done with the node later. Without a copy the array is read-only and shows the node's
+            own memory, which it keeps alive when the node goes.
 
     Raises:
         NodeError: No node, not a scalar volume (vector, colour, several components, a sequence), no voxels yet, or a
@@ -39,7 +44,12 @@ def volume_from_node(node: slicer.vtkMRMLScalarVolumeNode) -> Volume:
     if image.GetNumberOfScalarComponents() != 1:
         msg = f"{node.GetName()}: found {image.GetNumberOfScalarComponents()} components a voxel, expected one"
         raise NodeError(msg)
-    return Volume(voxels(image), ijk_to_world(node), node.GetName())
+    array = voxels(image)
+    if copy:
+        array = array.copy()
+    else:
+        array.flags.writeable = False
+    return Volume(array, ijk_to_world(node), node.GetName())
 
 
 def node_from_volume(
@@ -49,23 +59,27 @@ def node_from_volume(
 
     It is named after the volume, with a number behind the name where that is taken.
     """
-    array = volume.array.astype(np.uint8) if volume.array.dtype == bool else volume.array
+    image = image_data(volume.array)
     node = scene.AddNewNodeByClass(class_name, scene.GenerateUniqueName(volume.name))
     node.SetIJKToRASMatrix(vtk_matrix(volume.ijk_to_ras))
-    node.SetAndObserveImageData(image_data(array))
+    node.SetAndObserveImageData(image)
     node.CreateDefaultDisplayNodes()
     return node
 
 
 def voxels(image: vtk.vtkImageData) -> np.ndarray:
-    """A copy of the image's scalars, ``(K, J, I)``, or ``(K, J, I, C)`` for several components."""
+    """A view of the image's scalars, ``(K, J, I)``, or ``(K, J, I, C)`` for several components."""
     scalars = vtk_to_numpy(image.GetPointData().GetScalars())
-    return scalars.reshape(*image.GetDimensions()[::-1], *scalars.shape[1:]).copy()
+    return scalars.reshape(*image.GetDimensions()[::-1], *scalars.shape[1:])
 
 
 def image_data(array: np.ndarray) -> vtk.vtkImageData:
-    """A VTK image, without geometry, of scalars ``(K, J, I)`` or vectors ``(K, J, I, C)``; the array is copied."""
+    """A VTK image, without geometry, of scalars ``(K, J, I)`` or vectors ``(K, J, I, C)``; the array is copied.
+
+    VTK has no bool: it becomes uint8.
+    """
     components = array.shape[3] if array.ndim == 4 else 1
+    array = array.view(np.uint8) if array.dtype == bool else array
     image = vtk.vtkImageData()
     image.SetDimensions(*array.shape[2::-1])
     image.GetPointData().SetScalars(numpy_to_vtk(np.ascontiguousarray(array).reshape(-1, components), deep=True))

@@ -1,0 +1,142 @@
+"""Which nodes receive a registration's results, and how they are found again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import slicer
+
+from .volumes import NodeError
+
+ROLE_PREFIX = "LungDeepReg."
+"""The transform node refers to the other results by roles of this prefix and :class:`ResultNodes`' names."""
+BEFORE_ROLE = f"{ROLE_PREFIX}difference_before"
+VOLUME_CLASSES = {
+    "warped": "vtkMRMLScalarVolumeNode",
+    "difference": "vtkMRMLScalarVolumeNode",
+    "difference_before": "vtkMRMLScalarVolumeNode",
+    "jacobian": "vtkMRMLScalarVolumeNode",
+    "coverage": "vtkMRMLLabelMapVolumeNode",
+}
+"""The result volumes, and what kind of node each is."""
+TRANSFORM_CLASSES = ("vtkMRMLTransformNode", "vtkMRMLGridTransformNode")
+
+
+@dataclass(frozen=True)
+class Output:
+    """A result that is wanted.
+
+    Attributes:
+        node: The node that receives it, or None for a new one.
+    """
+
+    node: slicer.vtkMRMLNode | None = None
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Which results are wanted, and where. None for one that isn't.
+
+    Attributes:
+        transform: phi as from parent.
+        warped: The moving image on the fixed image's voxels.
+        difference: Warped minus fixed. It brings the difference before registration with it, a node that is found
+            again with the difference's own.
+        jacobian: The map of volume change.
+        coverage: Label map, 1 where the moving image covers the fixed one.
+    """
+
+    transform: Output | None = Output()
+    warped: Output | None = Output()
+    difference: Output | None = Output()
+    jacobian: Output | None = Output()
+    coverage: Output | None = Output()
+
+
+@dataclass(frozen=True)
+class ResultNodes:
+    """A registration in the scene: its inputs and what came out, None for what there isn't."""
+
+    fixed: slicer.vtkMRMLScalarVolumeNode | None = None
+    moving: slicer.vtkMRMLScalarVolumeNode | None = None
+    transform: slicer.vtkMRMLTransformNode | None = None
+    warped: slicer.vtkMRMLScalarVolumeNode | None = None
+    difference: slicer.vtkMRMLScalarVolumeNode | None = None
+    difference_before: slicer.vtkMRMLScalarVolumeNode | None = None
+    jacobian: slicer.vtkMRMLScalarVolumeNode | None = None
+    coverage: slicer.vtkMRMLLabelMapVolumeNode | None = None
+
+
+def result_nodes(transform: slicer.vtkMRMLTransformNode | None) -> ResultNodes:
+    """The registration that a transform node came from, as far as its nodes are in the scene; also after reloading.
+
+    A transform that was made elsewhere gives its fixed and moving image if it names them, and itself.
+    """
+    if transform is None or transform.GetScene() is None:
+        return ResultNodes()
+    volumes = {name: transform.GetNodeReference(f"{ROLE_PREFIX}{name}") for name in VOLUME_CLASSES}
+    return ResultNodes(
+        fixed=transform.GetNodeReference(transform.GetFixedNodeReferenceRole()),
+        moving=transform.GetNodeReference(transform.GetMovingNodeReferenceRole()),
+        transform=transform,
+        **volumes,
+    )
+
+
+def chosen_nodes(outputs: Outputs) -> dict[str, slicer.vtkMRMLNode | None]:
+    """The wanted results by name, each with the node that receives it, None for a new one."""
+    chosen = {}
+    for entry in fields(outputs):
+        output = getattr(outputs, entry.name)
+        if output is None:
+            continue
+        chosen[entry.name] = output.node
+        if entry.name == "difference":
+            chosen["difference_before"] = output.node.GetNodeReference(BEFORE_ROLE) if output.node else None
+    return chosen
+
+
+def check_outputs(
+    outputs: Outputs, fixed: slicer.vtkMRMLScalarVolumeNode, moving: slicer.vtkMRMLScalarVolumeNode
+) -> None:
+    """Refuse nodes that can't receive a registration's results. Nothing is changed.
+
+    Raises:
+        NodeError: A node that isn't in the inputs' scene, is of another kind than the result, is one of the inputs, or
+            is to receive two results; an output transform above the fixed image.
+    """
+    taken: dict[str, str] = {fixed.GetID(): "the fixed image", moving.GetID(): "the moving image"}
+    for name, node in chosen_nodes(outputs).items():
+        if node is None:
+            continue
+        what, found = name.replace("_", " "), f"{node.GetName()}: found"
+        if node.GetScene() is None or node.GetScene() is not fixed.GetScene():
+            msg = f"{found} a node that isn't in the scene any more, expected another one for the {what}"
+            raise NodeError(msg)
+        expected = TRANSFORM_CLASSES if name == "transform" else (VOLUME_CLASSES[name],)
+        if node.GetClassName() not in expected:
+            msg = f"{found} a {node.GetNodeTagName()} node, expected {described(name)} for the {what}"
+            raise NodeError(msg)
+        if node.GetID() in taken:
+            msg = f"{found} {taken[node.GetID()]}, expected another node for the {what}"
+            raise NodeError(msg)
+        taken[node.GetID()] = f"the node for the {what}"
+    check_not_above(outputs, fixed)
+
+
+def described(name: str) -> str:
+    """What kind of node a result needs, in words."""
+    if name == "transform":
+        return "a transform that isn't restricted to linear or B-spline ones"
+    return "a label map" if "LabelMap" in VOLUME_CLASSES[name] else "a scalar volume"
+
+
+def check_not_above(outputs: Outputs, fixed: slicer.vtkMRMLScalarVolumeNode) -> None:
+    """Refuse an output transform that would move the fixed image, which has to stay."""
+    node = outputs.transform.node if outputs.transform else None
+    parent = fixed.GetParentTransformNode()
+    while node is not None and parent is not None:
+        if parent.GetID() == node.GetID():
+            msg = f"{node.GetName()}: found the fixed image {fixed.GetName()} below it, expected another transform"
+            raise NodeError(msg)
+        parent = parent.GetParentTransformNode()
