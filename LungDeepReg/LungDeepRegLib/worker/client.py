@@ -133,10 +133,10 @@ class Worker:
         if self._job is not None and self._job.writing is not None and code is None:
             events += self._write(process, self._job)
         messages, log = process.heard(), process.log.new_lines()
-        for message in messages:
-            events += self._heard(message)
         if log:
             events.append(Event("log", message="\n".join(log)))
+        for message in messages:
+            events += self._heard(message)
         if code is not None and not log and not messages:
             events += self._gone(process, code)
         return events
