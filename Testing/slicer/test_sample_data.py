@@ -254,7 +254,7 @@ def test_an_unknown_pair_is_refused(sample_data):
         sample_data.loadSamplePair("head")
 
 
-@pytest.mark.skipif(not REAL_PAIR.is_dir(), reason="needs the public lung CT pair, which is not part of the project")
+@pytest.mark.skipif(not REAL_PAIR.is_dir(), reason="needs ../shared/data/lung_ct_pair")
 def test_the_checksums_are_those_of_the_public_files(sample_data):
     for name, checksum in zip(("baseline", "followup"), sample_data.LUNG_CT_SOURCE["checksums"], strict=True):
         digest = hashlib.sha256((REAL_PAIR / f"3DCT_lung_{name}.mha").read_bytes()).hexdigest()
