@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 pytest.importorskip("slicer", reason="needs slicer-core: pip install -e .[test]")
+pytest.importorskip("PySide6", reason="needs PySide6: pip install -e .[test]")
 
 import vtk
 from LungDeepRegLib import DisplacementField, Options, register
@@ -13,6 +14,7 @@ from LungDeepRegLib.geometry import Lattice, apply, covering_lattice
 from LungDeepRegLib.phantom import PhantomConfig, make_pair
 from scipy.spatial.transform import Rotation
 
+from Testing.slicer.gui import slicer_application, slicer_version  # noqa: F401
 from Testing.slicer.scene import reset, start_application
 
 

@@ -7,10 +7,14 @@ import numpy as np
 import slicer
 import vtk
 
+from Testing.slicer.standins.core_io import connect_file_io
+
 LOGICS = {
     "Volumes": "vtkSlicerVolumesLogic",
     "Transforms": "vtkSlicerTransformLogic",
     "Markups": "vtkSlicerMarkupsLogic",
+    "Models": "vtkSlicerModelsLogic",
+    "Sequences": "vtkSlicerSequencesLogic",
     "Segmentations": "vtkSlicerSegmentationsModuleLogic",
     "SubjectHierarchy": "vtkSlicerSubjectHierarchyModuleLogic",
     "Colors": "vtkSlicerColorLogic",
@@ -25,6 +29,7 @@ class Application:
     scene: object
     logic: object
     modules: dict[str, object] = field(default_factory=dict)
+    file_io: tuple[object, ...] = ()
 
 
 def start_application(home: Path) -> Application:
@@ -44,6 +49,7 @@ def start_application(home: Path) -> Application:
         application.modules[name] = module
     logic.GetColorLogic().SetMRMLScene(scene)
     logic.GetColorLogic().AddDefaultColorNodes()
+    application.file_io = connect_file_io(scene, home)
     return application
 
 

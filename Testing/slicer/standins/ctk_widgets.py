@@ -1,0 +1,287 @@
+"""Stands in for Slicer's module ``ctk``: the few of CTK's widgets that a module's .ui file names."""
+
+from dataclasses import dataclass
+from types import ModuleType
+
+from PySide6 import QtCore, QtGui, QtWidgets
+from PySide6.QtCore import Property, Qt, Signal
+
+from Testing.slicer.standins.qt_module import WIDGETS, widget
+
+HEADER = 24
+
+
+def stored(kind: type | str, name: str, default: object, changed: str = "") -> Property:
+    """A property of Qt that is a plain value; ``changed`` names the method that follows a new value."""
+
+    def write(self, value):
+        if value != getattr(self, "_" + name, default):
+            setattr(self, "_" + name, value)
+            if changed:
+                getattr(self, changed)()
+
+    return Property(kind, lambda self: getattr(self, "_" + name, default), write)
+
+
+def forwarded(kind: type, inner: str, name: str) -> Property:
+    """A property of Qt that belongs to a part of the widget."""
+
+    def write(self, value):
+        setattr(getattr(self, inner), name, value)
+
+    return Property(kind, lambda self: getattr(getattr(self, inner), name), write)
+
+
+@widget
+class ctkCollapsibleButton(QtWidgets.QAbstractButton):
+    """A titled section that folds. As in CTK, what was hidden for another reason stays hidden when it unfolds."""
+
+    contentsCollapsed = Signal(bool)
+
+    def __init__(self, *arguments):
+        text = arguments[0] if arguments and isinstance(arguments[0], str) else ""
+        super().__init__(next((a for a in arguments if isinstance(a, QtWidgets.QWidget)), None))
+        self._folded = []
+        self.setText(text)
+        self.setCheckable(True)
+        self.setChecked(True)
+        self.setContentsMargins(6, HEADER, 2, 2)
+        self.toggled.connect(self._fold)
+
+    collapsed = Property(bool, lambda self: not self.isChecked(), lambda self, value: self.setChecked(not value))
+
+    def _fold(self, expanded):
+        if expanded:
+            for child in self._folded:
+                child.setVisible(True)
+            self._folded = []
+        else:
+            self._hide_children()
+        self.setMaximumHeight(16777215 if expanded else HEADER + 4)
+        self.contentsCollapsed.emit(not expanded)
+
+    def _hide_children(self):
+        shown = [c for c in self.findChildren(QtWidgets.QWidget, options=Qt.FindDirectChildrenOnly) if not c.isHidden()]
+        self._folded = [*self._folded, *shown]
+        for child in shown:
+            child.setVisible(False)
+
+    def showEvent(self, event):
+        super().showEvent(event)
+        if self.collapsed:
+            self._hide_children()
+
+    def hitButton(self, point):
+        return point.y() <= HEADER
+
+    def sizeHint(self):
+        return self.layout().totalSizeHint() if self.layout() else QtCore.QSize(100, HEADER)
+
+    def minimumSizeHint(self):
+        return QtCore.QSize(100, HEADER)
+
+    def paintEvent(self, event):
+        painter = QtGui.QPainter(self)
+        painter.fillRect(0, 0, self.width, HEADER - 2, self.palette.button())
+        arrow = "▾" if self.isChecked() else "▸"
+        painter.drawText(6, 0, self.width, HEADER - 2, Qt.AlignVCenter, f"{arrow}  {self.text}")
+        painter.end()
+
+
+@widget
+class ctkCollapsibleGroupBox(QtWidgets.QGroupBox):
+    """A group whose check mark folds it."""
+
+    collapsed = stored(bool, "collapsed", False)
+
+
+@widget
+class ctkSliderWidget(QtWidgets.QWidget):
+    """A slider with a spin box, for float values."""
+
+    valueChanged = Signal(float)
+
+    def __init__(self, parent=None):
+        super().__init__(parent)
+        self._slider, self._box = QtWidgets.QSlider(Qt.Horizontal), QtWidgets.QDoubleSpinBox()
+        self._slider.setRange(0, 1000)
+        row = QtWidgets.QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.addWidget(self._slider, 1)
+        row.addWidget(self._box)
+        self._slider.sliderMoved.connect(self._slid)
+        self._box.valueChanged.connect(self._changed)
+
+    value = forwarded(float, "_box", "value")
+    minimum = forwarded(float, "_box", "minimum")
+    maximum = forwarded(float, "_box", "maximum")
+    singleStep = forwarded(float, "_box", "singleStep")
+    decimals = forwarded(int, "_box", "decimals")
+    suffix = forwarded(str, "_box", "suffix")
+    prefix = forwarded(str, "_box", "prefix")
+    pageStep = stored(float, "pageStep", 1.0)
+    tracking = stored(bool, "tracking", True)
+
+    def _slid(self, position):
+        self._box.setValue(self.minimum + (self.maximum - self.minimum) * position / 1000)
+
+    def _changed(self, value):
+        extent = self.maximum - self.minimum
+        self._slider.setValue(round(1000 * (value - self.minimum) / extent) if extent > 0 else 0)
+        self.valueChanged.emit(value)
+
+    def setValue(self, value):
+        self._box.setValue(value)
+
+
+@widget
+class ctkDoubleSlider(QtWidgets.QSlider):
+    """A slider for float values; like CTK's it counts its steps in integers below."""
+
+    valueChanged = Signal(float)
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self._value, self._minimum, self._maximum = 0.0, 0.0, 99.0
+        super().setRange(0, 10000)
+        self.sliderMoved.connect(self._slid)
+
+    def setValue(self, value):
+        value = min(max(value, self._minimum), self._maximum)
+        if value != self._value:
+            self._value = value
+            self._place()
+            self.valueChanged.emit(value)
+
+    def _place(self):
+        extent = self._maximum - self._minimum
+        super().setValue(round(10000 * (self._value - self._minimum) / extent) if extent > 0 else 0)
+
+    def _slid(self, position):
+        self.setValue(self._minimum + (self._maximum - self._minimum) * position / 10000)
+
+    def _limit(self):
+        self.setValue(self._value)
+        self._place()
+
+    value = Property(float, lambda self: self._value, lambda self, value: self.setValue(value))
+    minimum = stored(float, "minimum", 0.0, "_limit")
+    maximum = stored(float, "maximum", 99.0, "_limit")
+    singleStep = stored(float, "singleStep", 1.0)
+
+
+@widget
+class ctkPathLineEdit(QtWidgets.QWidget):
+    """A line for the path of a file or folder."""
+
+    currentPathChanged = Signal(str)
+    Dirs, Drives, Files, Hidden, Readable, Writable, Executable = 0x001, 0x004, 0x002, 0x100, 0x010, 0x020, 0x040
+
+    def __init__(self, parent=None):
+        super().__init__(parent)
+        self._line = QtWidgets.QLineEdit()
+        row = QtWidgets.QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.addWidget(self._line, 1)
+        row.addWidget(QtWidgets.QToolButton(text="..."))
+        self._line.textChanged.connect(self.currentPathChanged)
+
+    currentPath = forwarded(str, "_line", "text")
+    filters = stored(int, "filters", 0)
+    nameFilters = stored("QStringList", "nameFilters", [])
+    settingKey = stored(str, "settingKey", "")
+    showBrowseButton = stored(bool, "showBrowseButton", True)
+
+    def setCurrentPath(self, path):
+        self._line.setText(path)
+
+    def addCurrentPathToHistory(self):
+        """The history isn't part of what is tested."""
+
+
+@widget
+class ctkDirectoryButton(QtWidgets.QPushButton):
+    """A button that holds a folder."""
+
+    directoryChanged = Signal(str)
+    directory = stored(str, "directory", "", "_changed")
+
+    def _changed(self):
+        self.setText(self.directory)
+        self.directoryChanged.emit(self.directory)
+
+
+@widget
+class ctkCheckBox(QtWidgets.QCheckBox):
+    """Qt's."""
+
+
+@widget
+class ctkComboBox(QtWidgets.QComboBox):
+    """Qt's."""
+
+
+@widget
+class ctkDoubleSpinBox(QtWidgets.QDoubleSpinBox):
+    """Qt's."""
+
+
+@widget
+class ctkFittedTextBrowser(QtWidgets.QTextBrowser):
+    """Qt's."""
+
+    collapsed = stored(bool, "collapsed", False)
+
+
+@dataclass(frozen=True)
+class Message:
+    """What a message box showed."""
+
+    text: str
+    title: str
+    critical: bool
+    details: str
+
+
+class MessageBoxes:
+    """What message boxes said and how the user of the test answers."""
+
+    def __init__(self) -> None:
+        self.shown: list[Message] = []
+        self.answers: list[object] = []
+
+    def take(self) -> list[Message]:
+        """What was shown since the last call."""
+        taken, self.shown = self.shown, []
+        return taken
+
+
+messages = MessageBoxes()
+
+
+@widget
+class ctkMessageBox(QtWidgets.QMessageBox):
+    """Doesn't wait: records what it says and takes the next of the test's answers."""
+
+    dontShowAgainVisible = stored(bool, "dontShowAgainVisible", False)
+    dontShowAgainSettingsKey = stored(str, "dontShowAgainSettingsKey", "")
+
+    def exec_(self):
+        critical = self.icon == QtWidgets.QMessageBox.Critical
+        messages.shown.append(Message(self.text, self.windowTitle, critical, self.detailedText))
+        if messages.answers:
+            return messages.answers.pop(0)
+        if self.standardButtons in (QtWidgets.QMessageBox.NoButton, QtWidgets.QMessageBox.Ok):
+            return QtWidgets.QMessageBox.Ok
+        msg = f"the test has no answer to {self.text!r}"
+        raise AssertionError(msg)
+
+
+def make_module() -> ModuleType:
+    """The module ``ctk``."""
+    module = ModuleType("ctk")
+    vars(module).update({name: cls for name, cls in WIDGETS.items() if name.startswith("ctk")})
+    return module
+
+
+ctk = make_module()
