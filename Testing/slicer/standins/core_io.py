@@ -1,4 +1,4 @@
-"""Stands in for Slicer's core I/O manager, so that ``slicer.util.loadVolume``, ``saveScene`` and the like really work."""
+"""Stands in for Slicer's core I/O manager, so that ``slicer.util.loadVolume``, ``saveScene`` and so on really work."""
 
 from pathlib import Path
 

@@ -131,4 +131,4 @@ class SampleTest(ScriptedLoadableModuleTest):  # noqa: F405
     def runTest(self):
         self.delayDisplay("Starting")
         node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTextNode", "tested")
-        self.assertIsNotNone(node)
+        assert node is not None
