@@ -48,7 +48,7 @@ class PointMap:
         return chain
 
     def reached(self, points: np.ndarray, found: np.ndarray) -> np.ndarray:
-        """For which points, bool ``(N,)``, ``found`` is phi^-1 indeed; elsewhere phi folds or the iteration failed."""
+        """For which points, bool ``(N,)``, ``found`` is phi^-1 indeed; elsewhere the iteration got stuck in a fold."""
         miss = np.linalg.norm(transformed(self._to_moving, found) - points, axis=1)
         return miss <= UNREACHED_MM  # False for NaN, too
 
@@ -58,7 +58,7 @@ class PointMap:
         outside = int((reached & ~self.lattice.contains(found)).sum())
         texts = []
         if not reached.all():
-            texts.append(f"{name}: {int((~reached).sum())} of {count} points have no counterpart: the transform folds")
+            texts.append(f"{name}: {int((~reached).sum())} of {count} points were not found: the transform folds there")
         if outside:
             texts.append(f"{name}: {outside} of {count} points lie outside the fixed image: their place is a guess")
         return texts
@@ -128,7 +128,7 @@ class Model:
 
 @dataclass(frozen=True, eq=False)
 class Markups:
-    """Control points. One that has no counterpart stays in its place of the list, without a position ("missing").
+    """Control points. One that isn't found stays in its place of the list, without a position ("missing" in Slicer).
 
     So points are still paired by number and label with those of another list, and none shows a place that is wrong.
     """

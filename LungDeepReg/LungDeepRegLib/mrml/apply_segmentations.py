@@ -26,14 +26,16 @@ class Segmentation:
     Attributes:
         name: The node's name.
         look: Visibility, opacity and so on of each segment.
-        segments: ID, a segment with name, colour, tags and label but no voxels, and which of the images holds it
-            (None: it is empty), in the segmentation's order.
+        segments: ID, a segment with name, colour, tags and label but no voxels, and in which of the images it lies
+            (None: in an empty layer), in the segmentation's order.
+        empty: IDs of segments of nothing.
         images: The layers that hold anything, for the worker.
     """
 
     name: str
     look: Look
     segments: list[tuple[str, slicer.vtkSegment, int | None]]
+    empty: set[str]
     images: list[dict[str, Any]]
 
     @classmethod
@@ -41,20 +43,26 @@ class Segmentation:
         """A segmentation node, ready to be carried over."""
         ids, to_world = checked_segments(node, None), world_matrix(node)
         segmentation = with_label_maps(node, points.lattice)
-        images, of_segment = [], {}
+        images: list[dict[str, Any]] = []
+        of_segment: dict[str, int] = {}
+        empty = set(ids)
         for number in range(segmentation.GetNumberOfLayers(BINARY_LABELMAP)):
             layer = segmentation.GetLayerDataObject(number, BINARY_LABELMAP)
             if layer.IsEmpty():
                 continue
+            volume = layer_volume(layer, to_world, node.GetName())
+            present = labels_in(volume)
             for segment_id in segmentation.GetSegmentIDsForLayer(number, BINARY_LABELMAP):
                 of_segment[segment_id] = len(images)
-            images.append({"volume": layer_volume(layer, to_world, node.GetName()), "labels": True})
+                if segmentation.GetSegment(segment_id).GetLabelValue() in present:
+                    empty.remove(segment_id)
+            images.append({"volume": volume, "labels": True})
         segments = []
         for segment_id in ids:
             described = slicer.vtkSegment()
             described.DeepCopyMetadata(segmentation.GetSegment(segment_id))
             segments.append((segment_id, described, of_segment.get(segment_id)))
-        return cls(node.GetName(), Look.of(node), segments, images)
+        return cls(node.GetName(), Look.of(node), segments, empty, images)
 
     def make(self, changes: Changes, name: str, answers: Sequence[dict[str, Volume]]) -> slicer.vtkMRMLSegmentationNode:
         """A new node of what the worker made of the layers."""
@@ -74,15 +82,22 @@ class Segmentation:
 
     def warnings(self, answers: Sequence[dict[str, Volume]]) -> list[str]:
         """Which segments have nothing left."""
-        left = [np.unique(answer["warped"].array) for answer in answers]
+        left = [labels_in(answer["warped"]) for answer in answers]
         lost = [
             segment.GetName()
-            for _, segment, layer in self.segments
-            if layer is not None and segment.GetLabelValue() not in left[layer]
+            for segment_id, segment, layer in self.segments
+            if segment_id not in self.empty and layer is not None and segment.GetLabelValue() not in left[layer]
         ]
         if not lost:
             return []
         return [f"{self.name}: nothing of {', '.join(lost)} reaches the fixed image through this transform"]
+
+
+def labels_in(volume: Volume) -> set[int]:
+    """Which labels greater than 0 there are."""
+    present = np.zeros(max(int(volume.array.max()), 0) + 1, bool)
+    present[volume.array[volume.array > 0]] = True
+    return set(np.flatnonzero(present).tolist())
 
 
 def label_image(labels: Volume) -> slicer.vtkOrientedImageData:

@@ -17,7 +17,7 @@ def phases(browser: slicer.vtkMRMLSequenceBrowserNode) -> list[str]:
         NodeError: No browser, or one without a sequence or time points.
     """
     master = master_sequence(browser)
-    unit = master.GetIndexUnit()
+    unit = master.GetIndexUnit() if master.GetIndexType() == master.NumericIndex else ""
     values = [master.GetNthIndexValue(index) for index in range(master.GetNumberOfDataNodes())]
     return [f"{value} {unit}" if unit else value for value in values]
 
@@ -99,8 +99,8 @@ def check_sequence(browser: slicer.vtkMRMLSequenceBrowserNode, sequence: slicer.
         raise NodeError(msg)
     kind = sequence.GetDataNodeClassName()
     if kind != "vtkMRMLScalarVolumeNode":
-        found = sequence.GetDataNodeTagName() or "empty"
-        msg = f"{sequence.GetName()}: found a sequence of {found} nodes, expected one of scalar volumes"
+        found = f"a sequence of {sequence.GetDataNodeTagName()} nodes" if kind else "an empty sequence"
+        msg = f"{sequence.GetName()}: found {found}, expected one of scalar volumes"
         raise NodeError(msg)
     if sequence not in image_sequences(browser):
         msg = f"{sequence.GetName()}: found a sequence that {browser.GetName()} doesn't show, expected one of its own"
