@@ -45,8 +45,8 @@ class Session:
         panel = qSlicerScriptedLoadableModuleWidget(path.stem)
         parent.representation = panel
         panel.setMRMLScene(self.scene)
-        self.opened.append(panel)
         panel.reload()
+        self.opened.append(panel)
         panel.enter()
         return panel.self()
 
@@ -110,7 +110,7 @@ def load(path: Path):
 def click(button) -> None:
     """Click a button that a user could click now."""
     assert button.enabled, f"{button.name} is disabled: {button.toolTip}"
-    assert not button.isHidden(), f"{button.name} is hidden"
+    assert button.isWindow() or button.isVisibleTo(button.window()), f"{button.name} is hidden"
     button.click()
     qt.QApplication.processEvents()
 

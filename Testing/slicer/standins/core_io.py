@@ -87,6 +87,7 @@ class CoreIOManager:
 def connect_file_io(scene, folder: Path) -> tuple[object, object]:
     """What a scene needs to read and write bundles of files; keep what is returned."""
     remote, data = slicer.vtkMRMLRemoteIOLogic(), slicer.vtkDataIOManagerLogic()
+    (folder / ".slicer-cache").touch()  # says that the folder is a cache
     remote.SetMRMLScene(scene)
     remote.GetCacheManager().SetRemoteCacheDirectory(str(folder))
     data.SetMRMLScene(scene)

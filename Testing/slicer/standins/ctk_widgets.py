@@ -135,39 +135,41 @@ class ctkSliderWidget(QtWidgets.QWidget):
 
 
 @widget
-class ctkDoubleSlider(QtWidgets.QSlider):
-    """A slider for float values; like CTK's it counts its steps in integers below."""
+class ctkDoubleSlider(QtWidgets.QWidget):
+    """A slider for float values, around one for integers as in CTK."""
 
     valueChanged = Signal(float)
+    STEPS = 10000
 
     def __init__(self, *arguments):
-        super().__init__(*arguments)
-        self._value, self._minimum, self._maximum = 0.0, 0.0, 99.0
-        super().setRange(0, 10000)
-        self.sliderMoved.connect(self._slid)
+        super().__init__(next((a for a in arguments if isinstance(a, QtWidgets.QWidget)), None))
+        self._value, self._slider = 0.0, QtWidgets.QSlider(Qt.Horizontal)
+        self._slider.setRange(0, self.STEPS)
+        row = QtWidgets.QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.addWidget(self._slider)
+        self._slider.sliderMoved.connect(self._slid)
 
     def setValue(self, value):
-        value = min(max(value, self._minimum), self._maximum)
-        if value != self._value:
-            self._value = value
-            self._place()
+        value = min(max(value, self.minimum), self.maximum)
+        changed, self._value = value != self._value, value
+        extent = self.maximum - self.minimum
+        self._slider.setValue(round(self.STEPS * (value - self.minimum) / extent) if extent > 0 else 0)
+        if changed:
             self.valueChanged.emit(value)
 
-    def _place(self):
-        extent = self._maximum - self._minimum
-        super().setValue(round(10000 * (self._value - self._minimum) / extent) if extent > 0 else 0)
-
     def _slid(self, position):
-        self.setValue(self._minimum + (self._maximum - self._minimum) * position / 10000)
+        self.setValue(self.minimum + (self.maximum - self.minimum) * position / self.STEPS)
 
     def _limit(self):
         self.setValue(self._value)
-        self._place()
 
     value = Property(float, lambda self: self._value, lambda self, value: self.setValue(value))
     minimum = stored(float, "minimum", 0.0, "_limit")
     maximum = stored(float, "maximum", 99.0, "_limit")
     singleStep = stored(float, "singleStep", 1.0)
+    tracking = stored(bool, "tracking", True)
+    orientation = forwarded(Qt.Orientation, "_slider", "orientation")
 
 
 @widget
