@@ -7,15 +7,15 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Union
+from typing import Any
 
 import slicer
 import vtk
 from LungDeepRegWidgets.settings import Alignment, Device, Modality, Refinement, SimilarityMeasure, Weights
 from slicer import (
+    vtkMRMLDisplayableNode,
     vtkMRMLLabelMapVolumeNode,
     vtkMRMLScalarVolumeNode,
-    vtkMRMLSegmentationNode,
     vtkMRMLTransformNode,
 )
 from slicer.i18n import tr as _
@@ -61,7 +61,7 @@ class LungDeepRegParameterNode:
     Attributes:
         fixedVolume: The image that stays (exhale, baseline).
         movingVolume: The image that is deformed onto it (inhale, follow-up).
-        fixedMask: The fixed image's lungs; None to find them.
+        fixedMask: The fixed image's lungs, a segmentation or a label map; None to find them.
         movingMask: The moving image's.
         fixedSegment: ID of the segment that is the lung; empty for all.
         movingSegment: Likewise.
@@ -70,8 +70,8 @@ class LungDeepRegParameterNode:
 
     fixedVolume: vtkMRMLScalarVolumeNode
     movingVolume: vtkMRMLScalarVolumeNode
-    fixedMask: Union[vtkMRMLSegmentationNode, vtkMRMLLabelMapVolumeNode]
-    movingMask: Union[vtkMRMLSegmentationNode, vtkMRMLLabelMapVolumeNode]
+    fixedMask: vtkMRMLDisplayableNode
+    movingMask: vtkMRMLDisplayableNode
     fixedSegment: str
     movingSegment: str
 
@@ -205,6 +205,14 @@ class LungDeepRegLogic(ScriptedLoadableModuleLogic):
     def needs(self, node: Any) -> bool:
         """Whether the running registration is one of this volume."""
         return self._running is not None and node in (self._running.fixed, self._running.moving)
+
+    def resultNodes(self, parameters: LungDeepRegParameterNode) -> Any:
+        """The :class:`mrml.ResultNodes` of the chosen pair, or None while it isn't registered."""
+        if not parameters.summary:
+            return None
+        from LungDeepRegWidgets.registration import resultOf
+
+        return resultOf(parameters)
 
     def start(
         self,

@@ -8,16 +8,19 @@ from slicer.i18n import tr as _
 
 
 class MaskInput:
-    """Keeps the list of segments in step with the chosen node, and the choice in the parameter node.
+    """Keeps the list of segments in step with the chosen node, and both choices in the parameter node.
+
+    Connected by hand: Slicer's parameter node can't hold "one of two kinds of node, or none".
 
     Args:
         nodeSelector: Chooses the segmentation or label map.
         segmentSelector: Chooses the segment; the first entry means all of them.
-        parameterName: Of the parameter (str) that holds the segment's ID; empty for all.
+        name: ``fixed`` or ``moving``: of the parameters ``<name>Mask`` and ``<name>Segment``.
     """
 
-    def __init__(self, nodeSelector: Any, segmentSelector: qt.QComboBox, parameterName: str) -> None:
-        self._nodes, self._segments, self._name = nodeSelector, segmentSelector, parameterName
+    def __init__(self, nodeSelector: Any, segmentSelector: qt.QComboBox, name: str) -> None:
+        self._nodes, self._segments = nodeSelector, segmentSelector
+        self._mask, self._segment = f"{name}Mask", f"{name}Segment"
         self._parameters: Any = None
         self._segmentation: Any = None
         self._observers: list[int] = []
@@ -27,10 +30,15 @@ class MaskInput:
 
     def setParameters(self, parameters: Any) -> None:
         """Show another parameter node, or none."""
+        self._parameters = None
+        node = getattr(parameters, self._mask) if parameters is not None else None
+        self._nodes.setCurrentNode(node)
         self._parameters = parameters
-        self._onNode(self._nodes.currentNode())
+        self._onNode(node)
 
     def _onNode(self, node: Any) -> None:
+        if self._parameters is not None:
+            setattr(self._parameters, self._mask, node)
         self._forget()
         if node is not None and node.IsA("vtkMRMLSegmentationNode"):
             self._segmentation = node.GetSegmentation()
@@ -41,7 +49,7 @@ class MaskInput:
 
     def _list(self, *_event: Any) -> None:
         """List the segments; the chosen one stays chosen as long as it is there."""
-        wanted = getattr(self._parameters, self._name) if self._parameters is not None else ""
+        wanted = getattr(self._parameters, self._segment) if self._parameters is not None else ""
         segmentation = self._segmentation
         blocked = self._segments.blockSignals(True)
         self._segments.clear()
@@ -55,7 +63,7 @@ class MaskInput:
 
     def _onSegment(self, *_index: Any) -> None:
         if self._parameters is not None:
-            setattr(self._parameters, self._name, self._segments.itemData(self._segments.currentIndex) or "")
+            setattr(self._parameters, self._segment, self._segments.itemData(self._segments.currentIndex) or "")
 
     def _forget(self) -> None:
         for tag in self._observers:

@@ -49,8 +49,8 @@ class RegisterPanel:
         self.ui.swapButton.connect("clicked()", self.onSwap)
         self.ui.sampleDataButton.connect("clicked()", self.onSampleData)
         self._masks = [
-            MaskInput(self.ui.fixedMaskSelector, self.ui.fixedSegmentSelector, "fixedSegment"),
-            MaskInput(self.ui.movingMaskSelector, self.ui.movingSegmentSelector, "movingSegment"),
+            MaskInput(self.ui.fixedMaskSelector, self.ui.fixedSegmentSelector, "fixed"),
+            MaskInput(self.ui.movingMaskSelector, self.ui.movingSegmentSelector, "moving"),
         ]
         self._phases = PhaseInput(self.ui, self.choose)
         logic.runner.onLog = self.ui.logTextEdit.appendPlainText
@@ -102,7 +102,8 @@ class RegisterPanel:
     def onRegisterButton(self) -> None:
         """Start, or cancel what is running."""
         if self.logic.busy:
-            self.logic.cancel(_("Canceled."))
+            self.logic.cancel()
+            self.showStopped(_("Canceled. Nothing was changed."))
             return
         try:
             ensureTorch()
@@ -110,8 +111,8 @@ class RegisterPanel:
         except (TorchUnavailable, ValueError, RuntimeError) as error:
             self.showFailure(str(error))
             return
-        self.showProgress("send", 0.0)
         self._update()
+        self.showProgress("send", 0.0)
 
     def showProgress(self, stage: str, fraction: float) -> None:
         """Show how far it is: the stages count alike, since their times differ from pair to pair."""

@@ -98,6 +98,16 @@ def outputsOf(parameters: Any) -> Any:
     )
 
 
+def resultOf(parameters: Any) -> Any:
+    """The results that the panel shows, as :class:`mrml.ResultNodes`; also in a scene that was loaded."""
+    from LungDeepRegLib import mrml
+
+    if parameters.transform is not None:
+        return mrml.result_nodes(parameters.transform)
+    nodes = {field: getattr(parameters, name) for name, field in OUTPUTS.items()}
+    return mrml.ResultNodes(fixed=parameters.fixedVolume, moving=parameters.movingVolume, **nodes)
+
+
 def keepOutputs(parameters: Any, nodes: Any) -> None:
     """Let the panel show the nodes that were made, so that the next registration of this pair updates them."""
     for name, field in OUTPUTS.items():
