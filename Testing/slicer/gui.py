@@ -82,6 +82,15 @@ class Session:
         taken, self.errors = self.errors, []
         return taken
 
+    def check(self) -> None:
+        """Fail if anything went wrong that the test hasn't taken away."""
+        critical = [message.text for message in messages.take() if message.critical]
+        answers = list(messages.answers)
+        messages.answers.clear()
+        assert not self.errors, "\n".join(self.errors)
+        assert not critical, f"error messages that the test didn't take: {critical}"
+        assert not answers, f"answers that nothing asked for: {answers}"
+
     def close(self) -> None:
         """Unload the modules, as when Slicer ends."""
         self.app.emit("aboutToQuit()")
@@ -191,10 +200,7 @@ def slicer_application(application, scene, tmp_path, slicer_version, monkeypatch
             QtCore.qInstallMessageHandler(None)
             sys.path[:] = path
             forget_modules(known)
-    critical = [message.text for message in messages.take() if message.critical]
-    assert not session.errors, "\n".join(session.errors)
-    assert not critical, f"error messages that the test didn't take: {critical}"
-    assert not messages.answers, f"answers that nothing asked for: {messages.answers}"
+    session.check()
 
 
 def forget_modules(known: set[str]) -> None:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import slicer
+from PySide6 import QtCore
 
 from Testing.slicer.gui import choose, click
 from Testing.slicer.standins.ctk_widgets import ctk
@@ -223,3 +224,43 @@ def test_modules_and_their_logics(scene):
     assert slicer.util.mainWindow().name == "qSlicerMainWindow"
     assert "PATH" in slicer.util.startupEnvironment()
     assert points.GetScene() is slicer.mrmlScene
+
+
+def test_the_layout_manager_shows_the_views_of_a_test(slicer_application, scene):
+    from Testing.slicer.views import Views
+
+    views = Views(scene, slicer_application.app.applicationLogic(), (300, 200))
+    slicer_application.app.show_views(views.views)
+    manager = slicer.app.layoutManager()
+    assert sorted(manager.sliceViewNames()) == ["Green", "Red", "Yellow"]
+    assert manager.sliceWidget("Red").mrmlSliceNode() is views["Red"].node
+    assert manager.sliceWidget("Blue") is None
+    assert manager.threeDViewCount == 1
+    volume = slicer.util.addVolumeFromArray(np.ones((4, 40, 40)), name="volume")
+    slicer.util.setSliceViewerLayers(background=volume, fit=True)
+    for name in manager.sliceViewNames():
+        logic = manager.sliceWidget(name).sliceLogic()
+        assert logic.GetBackgroundLayer().GetVolumeNode() is volume
+    manager.setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutOneUpRedSliceView)
+    assert manager.layout == slicer.vtkMRMLLayoutNode.SlicerLayoutOneUpRedSliceView
+    views.close()
+
+
+def test_what_goes_wrong_unseen_fails_the_test(slicer_application):
+    slicer_application.check()
+    button = qt.QPushButton()
+    button.connect("clicked()", lambda: 1 / 0)
+    click(button)
+    with pytest.raises(AssertionError, match="ZeroDivisionError"):
+        slicer_application.check()
+    slicer_application.take_errors()
+    QtCore.qWarning("QLayout: something is wrong")
+    with pytest.raises(AssertionError, match="Qt: QLayout: something is wrong"):
+        slicer_application.check()
+    slicer_application.take_errors()
+    slicer.util.errorDisplay("It failed")
+    with pytest.raises(AssertionError, match="didn't take.*It failed"):
+        slicer_application.check()
+    slicer_application.answer(qt.QMessageBox.Ok)
+    with pytest.raises(AssertionError, match="nothing asked"):
+        slicer_application.check()

@@ -51,6 +51,8 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
         self._scene, self._current, self._requested, self._ids = None, None, "", []
         self._scene_tags, self._node_tags, self._attributes = [], [], []
         self._box = QtWidgets.QComboBox()
+        self._box.setSizePolicy(QtWidgets.QSizePolicy.Expanding, QtWidgets.QSizePolicy.Expanding)
+        self.setSizePolicy(QtWidgets.QSizePolicy.Preferred, QtWidgets.QSizePolicy.Fixed)
         row = QtWidgets.QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
         row.addWidget(self._box)
