@@ -259,7 +259,7 @@ def test_what_goes_wrong_unseen_fails_the_test(slicer_application):
         slicer_application.check()
     slicer_application.take_errors()
     slicer.util.errorDisplay("It failed")
-    with pytest.raises(AssertionError, match="didn't take.*It failed"):
+    with pytest.raises(AssertionError, match=r"didn't take.*It failed"):
         slicer_application.check()
     slicer_application.answer(qt.QMessageBox.Ok)
     with pytest.raises(AssertionError, match="nothing asked"):
