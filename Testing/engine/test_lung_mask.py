@@ -2,13 +2,15 @@
 
 import numpy as np
 import pytest
-from LungDeepRegLib.geometry import Lattice
+from LungDeepRegLib.geometry import Lattice, apply, index_box
 from LungDeepRegLib.intensity import choose_intensity
-from LungDeepRegLib.lung_mask import close_and_fill, enclosure, find_lungs, lung_components
+from LungDeepRegLib.lung_mask import close_and_fill, enclosure, find_lungs, lung_components, mask_on
 from LungDeepRegLib.metrics import dice
 from LungDeepRegLib.phantom import PhantomConfig, chest_lattice, make_pair
-from LungDeepRegLib.volume import Volume
+from LungDeepRegLib.volume import Volume, VolumeError
 from scipy import ndimage
+
+from Testing.engine.conftest import GEOMETRIES, lattice
 
 SPACING_MM = 5.0
 
@@ -180,3 +182,68 @@ def test_vessels_are_closed_also_at_the_border():
     assert dice(found, lung) > 0.99
     assert found[0, 14, 15]
     assert not found[:, 0].any()
+
+
+# --- labels on other voxels
+
+
+def labels_on(where, seed=0):
+    """Large blobs of two labels, up to the border, and background that is 0 or less."""
+    noise = ndimage.gaussian_filter(np.random.default_rng(seed).normal(size=where.shape), 3)
+    array = np.where(noise > 0.02, 300, np.where(noise < -0.05, 1, -1 * (noise > 0)))
+    return Volume(array.astype(np.int16), where.ijk_to_ras, f"labels {seed}")
+
+
+def by_hand(labels, where):
+    """The nearest voxel to each voxel centre, one after the other, and whether any is too near an edge to tell."""
+    index = np.stack(np.meshgrid(*map(np.arange, where.shape[::-1]), indexing="ij"), axis=-1).reshape(-1, 3)
+    ijk = apply(labels.lattice.ras_to_ijk @ where.ijk_to_ras, index.astype(float))
+    nearest = np.rint(ijk).astype(int)
+    within = labels.lattice.contains(apply(where.ijk_to_ras, index.astype(float)))
+    mask = np.zeros(where.shape, bool)
+    k, j, i = nearest[within].T[::-1]
+    mask[tuple(index[within].T[::-1])] = labels.array[k, j, i] > 0
+    unsure = np.zeros(where.shape, bool)
+    unsure[tuple(index.T[::-1])] = (np.abs(np.abs(ijk - nearest) - 0.5) < 1e-3).any(axis=-1)
+    return mask, unsure
+
+
+@pytest.mark.parametrize("name", [*GEOMETRIES])
+def test_labels_on_any_voxels_are_taken_by_nearest_neighbour(name):
+    others = [other for other in GEOMETRIES if other != name]
+    image = Volume(np.zeros((24, 22, 20)), lattice(name, (24, 22, 20), (2.0, 2.5, 3.0), (0.31, 0.17, 5.23)).ijk_to_ras)
+    labels = [
+        labels_on(lattice(others[0], (30, 18, 26), (1.53, 2.21, 4.07), (6, -9, 20)), 1),
+        labels_on(lattice(others[1], (9, 8, 7), (0.93, 3.11, 2.03), (-18, 22, -5)), 2),  # small, in a corner
+    ]
+    found = mask_on(labels, image)
+    (first, unsure), (second, also) = (by_hand(volume, image.lattice) for volume in labels)
+    assert 0.03 < first.mean() < 0.6
+    assert second.any()
+    known = ~(unsure | also)
+    assert known.mean() > 0.95
+    np.testing.assert_array_equal(found[known], (first | second)[known])
+
+
+def test_labels_on_the_images_own_voxels_and_on_a_part_of_them(chest):
+    lungs = chest.fixed_mask
+    np.testing.assert_array_equal(mask_on([lungs], chest.fixed), lungs.array > 0)
+    part = index_box(lungs.lattice, np.array([5, 6, 27]), np.array([40, 30, 20]))
+    cut = Volume(lungs.array[27:47, 6:36, 5:45], part.ijk_to_ras)
+    inside = np.zeros(lungs.array.shape, bool)
+    inside[27:47, 6:36, 5:45] = cut.array > 0
+    assert inside[27].any(), "it is cut off there, and may not go on"
+    np.testing.assert_array_equal(mask_on([cut], chest.fixed), inside)
+    before = cut.array.copy()
+    halves = [cut.with_array(cut.array == side) for side in (1, 2)]
+    np.testing.assert_array_equal(mask_on(halves, chest.fixed), inside)
+    np.testing.assert_array_equal(cut.array, before)
+
+
+def test_labels_that_mark_nothing_are_named(chest):
+    away = chest.fixed_mask.ijk_to_ras.copy()
+    away[0, 3] += 1000
+    nothing = chest.fixed_mask.with_array(np.zeros_like(chest.fixed_mask.array), "left lung")
+    for labels in ([nothing], [Volume(chest.fixed_mask.array, away, "left lung"), nothing]):
+        with pytest.raises(VolumeError, match=r"^left lung: found an empty mask on the voxels of phantom exhale"):
+            mask_on(labels, chest.fixed)

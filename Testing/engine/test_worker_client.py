@@ -251,9 +251,7 @@ class TestTheEnd:
     def test_a_launcher_and_its_child_both_end(self, tmp_path, listening):
         deaf = "time.sleep(99)"
         child = interpreter(tmp_path / "child", ECHO if listening else f"say(event='started', pid=os.getpid())\n{deaf}")
-        python = launcher(tmp_path / "launcher")
-        python.write_text(python.read_text().replace(repr(sys.executable), repr(str(child)), 1))
-        worker = Worker(python, folder=tmp_path)
+        worker = Worker(launcher(tmp_path / "launcher", child), folder=tmp_path)
         worker.start()
         assert gone_soon(lambda: worker.poll() is not None and worker._process.pid == worker._process.launched.pid)
         pids = worker._process.pid, worker._process.launched.pid

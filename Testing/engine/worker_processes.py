@@ -76,9 +76,9 @@ def further_tasks(path, body):
     return interpreter(path, f"{start}\n{body}\nsys.exit(main(folder, TASKS))")
 
 
-def launcher(path):
-    """An interpreter that, like PythonSlicer, starts the real one as its child and waits for it."""
-    return interpreter(path, f"sys.exit(subprocess.call([{sys.executable!r}, *sys.argv[1:]]))")
+def launcher(path, python):
+    """An interpreter that, like PythonSlicer, starts another one as its child and waits for it."""
+    return interpreter(path, f"sys.exit(subprocess.call([{str(python)!r}, *sys.argv[1:]]))")
 
 
 def environment(*paths, **variables):
