@@ -16,9 +16,9 @@ import slicer
 from PySide6 import QtCore
 
 from Testing.slicer.scene import reset
-from Testing.slicer.standins.ctk_widgets import Message, messages
 from Testing.slicer.standins.install import installed
 from Testing.slicer.standins.loadable_module import qSlicerScriptedLoadableModule, qSlicerScriptedLoadableModuleWidget
+from Testing.slicer.standins.message_box import Message, messages
 from Testing.slicer.standins.mrml_widgets import qMRMLCheckableNodeComboBox, qMRMLNodeComboBox
 from Testing.slicer.standins.qt_module import qt
 

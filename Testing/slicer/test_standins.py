@@ -6,7 +6,7 @@ import slicer
 from PySide6 import QtCore
 
 from Testing.slicer.gui import choose, click
-from Testing.slicer.standins.ctk_widgets import ctk
+from Testing.slicer.standins.ctk_module import ctk
 from Testing.slicer.standins.qt_module import UiError, qt
 
 pytestmark = pytest.mark.usefixtures("slicer_application")
@@ -143,20 +143,6 @@ def test_a_node_box_tells_of_changes_only(scene):
     choose(box, "renamed")
     scene.RemoveNode(first)
     assert heard == ["first", None]
-
-
-def test_a_segment_selector(scene):
-    selector = slicer.qMRMLSegmentSelectorWidget()
-    selector.noneEnabled = True
-    selector.setMRMLScene(scene)
-    node = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "lungs")
-    left, right = (node.GetSegmentation().AddEmptySegment(name, name) for name in ("left", "right"))
-    selector.setCurrentNode(node)
-    assert selector.currentSegmentID() == left
-    selector.setCurrentSegmentID(right)
-    assert (selector.currentNodeID(), selector.currentSegmentID()) == (node.GetID(), right)
-    scene.RemoveNode(node)
-    assert (selector.currentNode(), selector.currentSegmentID()) == (None, "")
 
 
 def test_a_folded_section_keeps_hidden_what_was_hidden():

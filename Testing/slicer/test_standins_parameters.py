@@ -9,7 +9,7 @@ import slicer
 from slicer import vtkMRMLLabelMapVolumeNode, vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode
 
 from Testing.slicer.gui import choose, click
-from Testing.slicer.standins.ctk_widgets import ctk
+from Testing.slicer.standins.ctk_module import ctk
 from Testing.slicer.standins.gui_connectors import connector
 from Testing.slicer.standins.parameter_node import parameterNodeWrapper
 from Testing.slicer.standins.parameter_types import Choice, Default, Maximum, Minimum, SingleStep, WithinRange
@@ -178,7 +178,6 @@ def test_widgets(parameters, scene):
         (qt.QComboBox, str),
         (qt.QPlainTextEdit, str),
         (lambda: slicer.qMRMLCheckableNodeComboBox(), vtkMRMLScalarVolumeNode),
-        (lambda: slicer.qMRMLSegmentSelectorWidget(), vtkMRMLSegmentationNode),
     ],
 )
 def test_connections_that_slicer_has_not_are_refused(make, annotation):

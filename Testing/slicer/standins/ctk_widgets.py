@@ -1,12 +1,9 @@
-"""Stands in for Slicer's module ``ctk``: the few of CTK's widgets that a module's .ui file names."""
-
-from dataclasses import dataclass
-from types import ModuleType
+"""Stands in for Slicer's module ``ctk``: the few of its widgets that a .ui file names."""
 
 from PySide6 import QtCore, QtGui, QtWidgets
 from PySide6.QtCore import Property, Qt, Signal
 
-from Testing.slicer.standins.qt_module import WIDGETS, widget
+from Testing.slicer.standins.qt_module import widget
 
 HEADER = 24
 
@@ -86,13 +83,6 @@ class ctkCollapsibleButton(QtWidgets.QAbstractButton):
         arrow = "▾" if self.isChecked() else "▸"
         painter.drawText(6, 0, self.width, HEADER - 2, Qt.AlignVCenter, f"{arrow}  {self.text}")
         painter.end()
-
-
-@widget
-class ctkCollapsibleGroupBox(QtWidgets.QGroupBox):
-    """A group whose check mark folds it."""
-
-    collapsed = stored(bool, "collapsed", False)
 
 
 @widget
@@ -199,91 +189,3 @@ class ctkPathLineEdit(QtWidgets.QWidget):
 
     def addCurrentPathToHistory(self):
         """The history isn't part of what is tested."""
-
-
-@widget
-class ctkDirectoryButton(QtWidgets.QPushButton):
-    """A button that holds a folder."""
-
-    directoryChanged = Signal(str)
-    directory = stored(str, "directory", "", "_changed")
-
-    def _changed(self):
-        self.setText(self.directory)
-        self.directoryChanged.emit(self.directory)
-
-
-@widget
-class ctkCheckBox(QtWidgets.QCheckBox):
-    """Qt's."""
-
-
-@widget
-class ctkComboBox(QtWidgets.QComboBox):
-    """Qt's."""
-
-
-@widget
-class ctkDoubleSpinBox(QtWidgets.QDoubleSpinBox):
-    """Qt's."""
-
-
-@widget
-class ctkFittedTextBrowser(QtWidgets.QTextBrowser):
-    """Qt's."""
-
-    collapsed = stored(bool, "collapsed", False)
-
-
-@dataclass(frozen=True)
-class Message:
-    """What a message box showed."""
-
-    text: str
-    title: str
-    critical: bool
-    details: str
-
-
-class MessageBoxes:
-    """What message boxes said and how the user of the test answers."""
-
-    def __init__(self) -> None:
-        self.shown: list[Message] = []
-        self.answers: list[object] = []
-
-    def take(self) -> list[Message]:
-        """What was shown since the last call."""
-        taken, self.shown = self.shown, []
-        return taken
-
-
-messages = MessageBoxes()
-
-
-@widget
-class ctkMessageBox(QtWidgets.QMessageBox):
-    """Doesn't wait: records what it says and takes the next of the test's answers."""
-
-    dontShowAgainVisible = stored(bool, "dontShowAgainVisible", False)
-    dontShowAgainSettingsKey = stored(str, "dontShowAgainSettingsKey", "")
-
-    def exec_(self):
-        critical = self.icon == QtWidgets.QMessageBox.Critical
-        messages.shown.append(Message(self.text, self.windowTitle, critical, self.detailedText))
-        if messages.answers:
-            return messages.answers.pop(0)
-        if self.standardButtons in (QtWidgets.QMessageBox.NoButton, QtWidgets.QMessageBox.Ok):
-            return QtWidgets.QMessageBox.Ok
-        msg = f"the test has no answer to {self.text!r}"
-        raise AssertionError(msg)
-
-
-def make_module() -> ModuleType:
-    """The module ``ctk``."""
-    module = ModuleType("ctk")
-    vars(module).update({name: cls for name, cls in WIDGETS.items() if name.startswith("ctk")})
-    return module
-
-
-ctk = make_module()

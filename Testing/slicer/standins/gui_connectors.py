@@ -5,7 +5,7 @@ import pathlib
 from collections.abc import Callable
 
 from Testing.slicer.standins import mrml_widgets
-from Testing.slicer.standins.ctk_widgets import ctk
+from Testing.slicer.standins.ctk_module import ctk
 from Testing.slicer.standins.parameter_types import (
     Choice,
     Decimals,
@@ -19,12 +19,10 @@ from Testing.slicer.standins.parameter_types import (
 )
 from Testing.slicer.standins.qt_module import qt
 
-CHECKED = (qt.QCheckBox, ctk.ctkCheckBox, qt.QPushButton)
+CHECKED = (qt.QCheckBox, qt.QPushButton)
 WHOLE = (qt.QSlider, qt.QSpinBox, qt.QDoubleSpinBox, ctk.ctkSliderWidget)
-REAL = (qt.QDoubleSpinBox, ctk.ctkDoubleSpinBox, ctk.ctkSliderWidget, ctk.ctkDoubleSlider)
+REAL = (qt.QDoubleSpinBox, ctk.ctkSliderWidget, ctk.ctkDoubleSlider)
 BOUNDED = (qt.QSlider, ctk.ctkSliderWidget, ctk.ctkDoubleSlider)
-LISTS = (qt.QComboBox, ctk.ctkComboBox)
-PATHS = {ctk.ctkPathLineEdit: "currentPath", ctk.ctkDirectoryButton: "directory"}
 
 
 class Connector:
@@ -61,7 +59,9 @@ def connector(widget, annotated) -> Connector:
     if (kind is int and cls in WHOLE) or (kind is float and cls in REAL):
         limit(widget, kind, annotations)
         return by_property(widget, "value", "valueChanged", kind)
-    if cls in LISTS and (kind in (int, float, str, bool) or (isinstance(kind, type) and issubclass(kind, enum.Enum))):
+    if cls is qt.QComboBox and (
+        kind in (int, float, str, bool) or (isinstance(kind, type) and issubclass(kind, enum.Enum))
+    ):
         return combo_box(widget, kind, annotations)
     if kind is str:
         texts = {qt.QLineEdit: "text", qt.QTextEdit: "plainText"}
@@ -69,10 +69,9 @@ def connector(widget, annotated) -> Connector:
             return by_property(widget, texts[cls], "textChanged")
         if cls is qt.QLabel:
             return Connector(None, lambda: widget.text, lambda value: setattr(widget, "text", value))
-    if cls in PATHS and kind in (pathlib.Path, pathlib.PurePath):
-        name = PATHS[cls]
-        signal = getattr(widget, name + "Changed")
-        return Connector(signal, lambda: kind(getattr(widget, name)), lambda value: setattr(widget, name, str(value)))
+    if cls is ctk.ctkPathLineEdit and kind in (pathlib.Path, pathlib.PurePath):
+        signal = widget.currentPathChanged
+        return Connector(signal, lambda: kind(widget.currentPath), lambda value: widget.setCurrentPath(str(value)))
     if cls is mrml_widgets.qMRMLNodeComboBox and node_classes(annotated):
         widget.nodeTypes = list(node_classes(annotated))
         return Connector(widget.currentNodeChanged, widget.currentNode, widget.setCurrentNode)

@@ -19,7 +19,7 @@ from Testing.slicer.standins import (
     sample_data,
 )
 from Testing.slicer.standins.application import Application
-from Testing.slicer.standins.ctk_widgets import ctk
+from Testing.slicer.standins.ctk_module import ctk
 from Testing.slicer.standins.qt_module import WIDGETS, qt
 
 
