@@ -78,11 +78,11 @@ def torchState(path: Sequence[str] | None = None) -> TorchState:
     found = PathFinder.find_spec("torch", folders)
     if package is None and found is None:
         return TorchState(TorchKind.MISSING)
-    version = package.metadata["Version"] if package is not None else None
+    version = _version(package)
     # A folder without __init__.py is found as well, as a namespace package. The record is written last. torchgen
     # comes with torch; without it torch doesn't start.
     complete = found is not None and found.has_location and PathFinder.find_spec("torchgen", folders) is not None
-    if package is None or not version or package.files is None or not complete:
+    if package is None or version is None or package.read_text("RECORD") is None or not complete:
         return TorchState(TorchKind.HALF_INSTALLED, version)
     if _numbers(version) < MINIMUM:
         return TorchState(TorchKind.TOO_OLD, version)
@@ -122,7 +122,7 @@ def stateMessage(state: TorchState) -> str:
     if state.kind is TorchKind.TOO_OLD:
         return messages.tooOld(state.version or _("an unknown version"))
     if state.kind is TorchKind.NUMPY_MISMATCH:
-        return messages.intelMac() if _onIntelMac() else messages.numpyMismatch()
+        return messages.numpyMismatch()
     return messages.halfInstalled() if state.kind is TorchKind.HALF_INSTALLED else messages.missing()
 
 
@@ -132,7 +132,7 @@ def _install(ask: Callable[[str], bool]) -> TorchState:
         import PyTorchUtils
     except ImportError as error:
         raise TorchUnavailable(messages.noExtension()) from error
-    if _onIntelMac() and _hasNumPy2(sys.path):
+    if messages.onIntelMac() and _hasNumPy2(sys.path):
         raise TorchUnavailable(messages.intelMac())
     if not ask(messages.installQuestion()):
         raise TorchUnavailable(messages.declined())
@@ -170,20 +170,21 @@ def _distribution(name: str, folders: list[str]) -> importlib.metadata.Distribut
     return next(iter(importlib.metadata.distributions(name=name, path=folders)), None)
 
 
+def _version(package: importlib.metadata.Distribution | None) -> str | None:
+    """A package's version; None without a package, or where its metadata are gone or empty."""
+    text = package.read_text("METADATA") if package is not None else None
+    found = re.search(r"^Version: *(\S+)", text or "", re.MULTILINE)
+    return found[1] if found else None
+
+
 def _numbers(version: str) -> tuple[int, ...]:
     """The first two numbers of a version such as 2.10.0+cu128."""
     return tuple(int(number) for number in re.findall(r"\d+", version)[:2])
 
 
 def _hasNumPy2(folders: Sequence[str]) -> bool:
-    package = _distribution("numpy", list(folders))
-    version = package.metadata["Version"] if package is not None else None
-    return bool(version) and _numbers(version) >= (2, 0)
-
-
-def _onIntelMac() -> bool:
-    """Whether this is an Intel program on a Mac, be it by Rosetta."""
-    return platform.system() == "Darwin" and platform.machine() == "x86_64"
+    version = _version(_distribution("numpy", list(folders)))
+    return version is not None and _numbers(version) >= (2, 0)
 
 
 @contextmanager

@@ -5,6 +5,7 @@ README's table "Troubleshooting" has one row for each, under its first sentence.
 
 from __future__ import annotations
 
+import platform
 import re
 from collections.abc import Callable
 
@@ -63,7 +64,9 @@ def tooOld(version: str) -> str:
 
 
 def numpyMismatch() -> str:
-    """A PyTorch before 2.3 beside NumPy 2."""
+    """A PyTorch before 2.3 beside NumPy 2; on an Intel Mac there is no later one."""
+    if onIntelMac():
+        return intelMac()
     return (
         _("The installed PyTorch and Slicer's NumPy do not fit together. PyTorch before 2.3 needs NumPy 1.")
         + " "
@@ -78,6 +81,11 @@ def intelMac() -> str:
         " Intel processor is 2.2, which needs NumPy 1; Slicer itself runs as an Intel program on other Macs, too."
         ' See "Mac" in the section "Troubleshooting" of LungDeepReg\'s README for the two ways out.'
     )
+
+
+def onIntelMac() -> bool:
+    """Whether this is an Intel program on a Mac, be it by Rosetta."""
+    return platform.system() == "Darwin" and platform.machine() == "x86_64"
 
 
 def longPath() -> str:

@@ -281,6 +281,7 @@ def test_on_a_mac_with_an_intel_slicer_nothing_is_downloaded_in_vain(pytorch, mo
     add_package(site, "torchgen", None)
     with pytest.raises(pytorch.TorchUnavailable, match="Intel"):
         pytorch.ensureTorch(lambda question: pytest.fail("asked"))
+    assert "Intel" in pytorch.messageFor("torch", "AttributeError: _ARRAY_API not found")
 
 
 def test_windows_gets_a_wheel_whose_paths_fit(pytorch, monkeypatch):
