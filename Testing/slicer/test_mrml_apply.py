@@ -378,6 +378,8 @@ def test_nothing_to_apply_to_is_refused(nodes, transform):
         prepare([nodes[1]], None, nodes[0])
     with pytest.raises(NodeError, match="found no volume node"):
         prepare([nodes[1]], transform, None)
+    with pytest.raises(NodeError, match="phantom exhale: found the fixed image itself, expected nodes of the moving"):
+        prepare(list(nodes), transform, nodes[0])
 
 
 @pytest.mark.parametrize("kind", ["volume", "segmentation", "model", "markups"])

@@ -115,14 +115,14 @@ from LungDeepRegLib import mrml
 from LungDeepRegLib.volume import Volume
 scene = slicer.vtkMRMLScene()
 image = Volume(np.arange(24, dtype=np.int16).reshape(2, 3, 4), np.eye(4), "exhale")
-node = mrml.node_from_volume(image, scene)
+node, other = (mrml.node_from_volume(image, scene) for _ in range(2))
 transform = scene.AddNewNodeByClass("vtkMRMLTransformNode", "transform")
 field = mrml.field_from_node(transform, mrml.volume_from_node(node, copy=False).lattice)
 mrml.node_from_field(field, scene)
 assert len(mrml.label_volumes(node, image)) == 1
-prepared = mrml.prepare([node], transform, node)
+prepared = mrml.prepare([other], transform, node)
 applied = mrml.carry_over(prepared, [{{"warped": image, "coverage": image}}])
-assert applied.nodes[0].GetName() == "exhale in exhale"
+assert applied.nodes[0].GetName() == "exhale_1 in exhale"
 from LungDeepRegLib.outcome import Outcome
 mrml.publish(Outcome(field, image, image, image, image, image, None, {{}}), node, applied.nodes[0])
 """

@@ -20,7 +20,8 @@ from .changes import all_or_nothing
 from .transforms import field_from_node
 from .volumes import NodeError, volume_from_node
 
-CARRIED = {
+Carried = Image | Segmentation | Model | Markups
+CARRIED: dict[str, type[Carried]] = {
     "vtkMRMLScalarVolumeNode": Image,
     "vtkMRMLLabelMapVolumeNode": Image,
     "vtkMRMLSegmentationNode": Segmentation,
@@ -32,7 +33,6 @@ CARRIED = {
     "vtkMRMLMarkupsClosedCurveNode": Markups,
 }
 """The kinds of nodes that a result can be applied to."""
-Carried = Image | Segmentation | Model | Markups
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,14 +77,17 @@ def prepare(
         reference_node: The fixed image, whose voxels new images get.
 
     Raises:
-        NodeError: No node at all, one of another kind or below a non-linear transform, an empty one; also as
-            :func:`field_from_node` and :func:`volume_from_node`.
+        NodeError: No node at all, one of another kind, below a non-linear transform or without content, or the fixed
+            image itself; also as :func:`field_from_node` and :func:`volume_from_node`.
         VolumeError: As :func:`volume_from_node`.
     """
     lattice = volume_from_node(reference_node, copy=False).lattice
     field = field_from_node(transform_node, lattice)
     if not nodes:
         msg = f"{transform_node.GetName()}: found nothing to apply it to, expected at least one node"
+        raise NodeError(msg)
+    if reference_node in nodes:
+        msg = f"{reference_node.GetName()}: found the fixed image itself, expected nodes of the moving image"
         raise NodeError(msg)
     points = PointMap(transform_node, lattice)
     items = tuple(read(node, points) for node in nodes)

@@ -92,8 +92,8 @@ def cropped(labels: Volume) -> Volume | None:
 
 def labelled_box(labelled: np.ndarray) -> tuple[slice, slice, slice] | None:
     """The least box, along ``(k, j, i)``, around all that is True in ``(K, J, I)``; None if nothing is."""
-    in_plane = labelled.any(axis=0)
-    along = (labelled.any(axis=(1, 2)), in_plane.any(axis=1), in_plane.any(axis=0))
+    in_plane = np.any(labelled, axis=0)
+    along = (np.any(labelled, axis=(1, 2)), np.any(in_plane, axis=1), np.any(in_plane, axis=0))
     ends = [np.flatnonzero(axis) for axis in along]
     if not all(found.size for found in ends):
         return None

@@ -109,7 +109,9 @@ def check_sequence(browser: slicer.vtkMRMLSequenceBrowserNode, sequence: slicer.
 
 def check_steady(browser: slicer.vtkMRMLSequenceBrowserNode, shown: slicer.vtkMRMLVolumeNode | None) -> None:
     """Refuse a volume below a transform that is itself a sequence's: it isn't known for the other phases."""
-    parent = shown.GetParentTransformNode() if shown is not None else None
+    if shown is None:
+        return
+    parent = shown.GetParentTransformNode()
     while parent is not None:
         if browser.GetSequenceNode(parent) is not None:
             msg = (
