@@ -202,3 +202,14 @@ def test_connect_gui_gives_no_tag(parameters):
     parameters.disconnectGui(None)
     spin.value = 4
     assert parameters.count == 4
+
+
+def test_connect_gui_twice_overwrites_what_a_combo_box_shows(parameters, node):
+    """As in Slicer: what stays connected hears the box being emptied and filled for the second connection."""
+    panel = qt.QWidget()
+    box = qt.QComboBox(panel)
+    box.setProperty("SlicerParameterName", "speed")
+    parameters.speed = Speed.FAST
+    parameters.connectGui(panel)
+    Parameters(node).connectGui(panel)
+    assert parameters.speed is Speed.SLOW
