@@ -1,0 +1,1 @@
+"""The panels of the Slicer module, and what they need of Qt and the application: never torch."""

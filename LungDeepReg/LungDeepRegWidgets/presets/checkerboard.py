@@ -1,0 +1,98 @@
+"""Checkerboard: fixed and deformed image in squares; edges go on across them where the images match."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+from slicer.i18n import tr as _
+
+from .colors import GREY, display, evenTable
+from .lungs import viewOf, windows
+from .preset import Preset
+from .stage import FOUR_UP, Stage
+
+SQUARES = 8
+"""Along the longest side of the image."""
+
+
+class Checkerboard(Preset):
+    """Cubes of both images in turn, as one temporary volume.
+
+    Slice views can't mix two volumes by squares, so one is made: 0.2 s for 512x512x300 voxels of 16 bits.
+
+    Args:
+        stage: The views.
+        nodes: The result.
+        squares: Along the longest side of the image.
+    """
+
+    NEEDS: ClassVar = ("fixed", "moving", "warped")
+
+    def __init__(self, stage: Stage, nodes: Any, squares: int = SQUARES) -> None:
+        super().__init__(stage, nodes)
+        self.squares = squares
+        self._board: Any = None
+
+    def show(self) -> None:
+        """Take the views."""
+        self.stage.open(FOUR_UP)
+        window, movingWindow = windows(self.nodes.fixed, self.nodes.moving)
+        self._windows = window, movingWindow
+        warped = viewOf(self.nodes.warped)
+        name = _("{fixed} and {warped} checkerboard").format(
+            fixed=self.nodes.fixed.GetName(), warped=self.nodes.warped.GetName()
+        )
+        self._board = self.stage.nodes.volume(name, self._mixed(), warped.ijk_to_ras)
+        display(self.stage.nodes, self._board, evenTable(self.stage.nodes, "gray", GREY), window)
+        self.stage.show(self.stage.slices(), self._board)
+        self.stage.dimOutside(self.nodes.coverage)
+        self.stage.placeAtLungs(self.nodes.fixed)
+        self.stage.showSlicesIn3D(self._board)
+
+    def setSquares(self, squares: int) -> None:
+        """How many squares along the longest side."""
+        self.squares = squares
+        scalars = viewOf(self._board).array
+        scalars[...] = self._mixed()
+        self._board.GetImageData().GetPointData().GetScalars().Modified()
+        self._board.GetImageData().Modified()
+
+    @classmethod
+    def purpose(cls) -> str:
+        """What it is good for, as a tooltip."""
+        return _("Fixed and deformed volume in squares: edges go on where they match")
+
+    def note(self) -> str:
+        """How to read it."""
+        return _("Fixed and deformed volume in turn: edges go on from square to square where they match.")
+
+    def _mixed(self) -> np.ndarray:
+        fixed, warped = viewOf(self.nodes.fixed), viewOf(self.nodes.warped)
+        size = fixed.lattice.spacing_mm[::-1] * fixed.array.shape
+        voxels = np.maximum(1, np.round(size.max() / self.squares / fixed.lattice.spacing_mm[::-1])).astype(int)
+        return mixed(fixed.array, matched(warped.array, *self._windows[::-1], fixed.array.dtype), voxels)
+
+
+def matched(array: np.ndarray, window: tuple[float, float], wanted: tuple[float, float], dtype: np.dtype) -> np.ndarray:
+    """Values in another type, those of one window brought to another; the array itself if nothing changes."""
+    if window == wanted:
+        return array.astype(dtype, copy=False)
+    scale = (wanted[1] - wanted[0]) / (window[1] - window[0])
+    scaled = (array.astype(np.float32) - window[0]) * scale + wanted[0]
+    if np.dtype(dtype).kind in "iu":
+        limits = np.iinfo(dtype)
+        scaled = np.clip(np.rint(scaled), limits.min, limits.max)
+    return scaled.astype(dtype)
+
+
+def mixed(first: np.ndarray, second: np.ndarray, voxels: np.ndarray) -> np.ndarray:
+    """Two arrays ``(K, J, I)`` in blocks of so many voxels along ``(k, j, i)``, the first one's at the corner."""
+    board = first.copy()
+    starts = [range(0, extent, int(size)) for extent, size in zip(first.shape, voxels, strict=True)]
+    for row, k in enumerate(starts[0]):
+        for column, j in enumerate(starts[1]):
+            for i in starts[2][(row + column + 1) % 2 :: 2]:
+                block = tuple(slice(a, a + int(size)) for a, size in zip((k, j, i), voxels, strict=True))
+                board[block] = second[block]
+    return board

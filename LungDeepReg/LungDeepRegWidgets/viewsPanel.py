@@ -1,0 +1,177 @@
+"""The panel of display presets: one click each, another click to leave."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import slicer
+from slicer.i18n import tr as _
+
+from .presets.checkerboard import Checkerboard
+from .presets.difference import Difference
+from .presets.displacement import STYLES, Displacement
+from .presets.flicker import Flicker
+from .presets.jacobian import Jacobian
+from .presets.linkedCursor import LinkedCursor
+from .presets.overlay import Overlay
+from .presets.preset import Preset, PresetSwitch
+from .presets.stage import Stage
+
+PRESETS: dict[str, type[Preset]] = {
+    "overlay": Overlay,
+    "flicker": Flicker,
+    "checkerboard": Checkerboard,
+    "difference": Difference,
+    "displacement": Displacement,
+    "jacobian": Jacobian,
+    "linkedCursor": LinkedCursor,
+}
+OPTIONS = {
+    "side": ("overlay", "flicker"),
+    "opacity": ("overlay", "jacobian", "displacement"),
+    "squares": ("checkerboard",),
+    "style": ("displacement",),
+    "offset": ("displacement",),
+}
+"""Which presets show which options; each is a row of widgets of the panel."""
+
+
+class ViewsPanel:
+    """Shows a result by one preset at a time, and puts the views back afterwards.
+
+    Args:
+        runner: Not needed here: nothing is computed in the worker. All panels are made alike.
+        uiPath: The panel's .ui file.
+    """
+
+    def __init__(self, runner: Any, uiPath: str) -> None:
+        del runner
+        self.widget = slicer.util.loadUI(uiPath)
+        self.ui = slicer.util.childWidgetVariables(self.widget)
+        self._nodes: Any = None
+        self._contents: Any = None
+        self._withoutOffset: bool | None = None
+        self._switch = PresetSwitch(slicer.mrmlScene, slicer.app.applicationLogic(), self._update)
+        for name in PRESETS:
+            self._button(name).connect("clicked(bool)", lambda checked, name=name: self.onPreset(name, checked))
+        self.ui.afterButton.connect("toggled(bool)", self.onAfter)
+        self.ui.opacitySlider.connect("valueChanged(int)", self.onOpacity)
+        self.ui.squaresSpinBox.connect("valueChanged(int)", self.onSquares)
+        self.ui.styleSelector.connect("currentIndexChanged(int)", self.onStyle)
+        self.ui.offsetCheckBox.connect("clicked(bool)", self.onOffset)
+        self._update()
+
+    @property
+    def active(self) -> Preset | None:
+        """The preset that is shown."""
+        return self._switch.active
+
+    def setResult(self, nodes: Any) -> None:
+        """Offer what a result's nodes allow; what is shown is shown anew if the result changed.
+
+        Args:
+            nodes: ``mrml.ResultNodes``, or None without a result.
+        """
+        contents = contentsOf(nodes)
+        changed = contents != self._contents
+        name = self._activeName()
+        self._nodes, self._contents = nodes, contents
+        if not changed:
+            return
+        self._withoutOffset = None
+        self._switch.leave()
+        self._update()
+        if name and not PRESETS[name].missing(nodes):
+            self._choose(name)
+
+    def leave(self) -> None:
+        """Put the views back."""
+        self._switch.leave()
+
+    def onPreset(self, name: str, checked: bool) -> None:
+        """A preset's button was clicked."""
+        if not checked:
+            self.leave()
+        elif not PRESETS[name].missing(self._nodes):
+            self._choose(name)
+        self._update()
+
+    def onAfter(self, after: bool) -> None:
+        """Show the deformed image, or the moving one where it lies."""
+        if isinstance(self.active, Overlay):
+            self.active.setAfter(after)
+
+    def onOpacity(self, percent: int) -> None:
+        """Of the upper image."""
+        if self._activeName() in OPTIONS["opacity"]:
+            self.active.setOpacity(percent / 100)
+
+    def onSquares(self, squares: int) -> None:
+        """Along the longest side of the checkerboard."""
+        if isinstance(self.active, Checkerboard):
+            self.active.setSquares(squares)
+
+    def onStyle(self, _index: int) -> None:
+        """Draw the displacement in another way."""
+        if isinstance(self.active, Displacement):
+            self._choose("displacement")
+
+    def onOffset(self, checked: bool) -> None:
+        """Draw the displacement with or without its mean."""
+        self._withoutOffset = checked
+        if isinstance(self.active, Displacement):
+            self._choose("displacement")
+
+    def _make(self, name: str, stage: Stage, nodes: Any) -> Preset:
+        opacity = self.ui.opacitySlider.value / 100
+        if name == "overlay":
+            return Overlay(stage, nodes, self.ui.afterButton.checked, opacity)
+        if name == "flicker":
+            return Flicker(stage, nodes, self.ui.afterButton.checked)
+        if name == "checkerboard":
+            return Checkerboard(stage, nodes, self.ui.squaresSpinBox.value)
+        if name == "displacement":
+            style = STYLES[self.ui.styleSelector.currentIndex]
+            return Displacement(stage, nodes, style, self._withoutOffset, opacity)
+        if name == "jacobian":
+            return Jacobian(stage, nodes, opacity)
+        return PRESETS[name](stage, nodes)
+
+    def _choose(self, name: str) -> None:
+        with slicer.util.tryWithErrorDisplay(_("The result can't be shown this way."), waitCursor=True):
+            self._switch.choose(lambda stage, nodes: self._make(name, stage, nodes), self._nodes)
+        self._update()
+
+    def _activeName(self) -> str:
+        return next((name for name, preset in PRESETS.items() if type(self.active) is preset), "")
+
+    def _button(self, name: str) -> Any:
+        return getattr(self.ui, f"{name}Button")
+
+    def _update(self) -> None:
+        """Buttons, options and the note, as the active preset has them."""
+        active = self._activeName()
+        for name, preset in PRESETS.items():
+            button, missing = self._button(name), preset.missing(self._nodes)
+            button.enabled = not missing
+            button.checked = name == active
+            button.toolTip = missing or preset.purpose()
+        for option, presets in OPTIONS.items():
+            getattr(self.ui, f"{option}Options").visible = active in presets
+        if isinstance(self.active, Displacement):
+            self.ui.offsetCheckBox.checked = bool(self.active.withoutOffset)
+        self.ui.noteLabel.text = self.active.note() if self.active is not None else ""
+        self.ui.noteLabel.visible = bool(self.ui.noteLabel.text)
+
+
+def contentsOf(nodes: Any) -> Any:
+    """What tells results apart, those in the same nodes too."""
+    if nodes is None:
+        return None
+    return [(name, node.GetID(), contentTime(node)) for name, node in vars(nodes).items() if node is not None]
+
+
+def contentTime(node: Any) -> int:
+    """When the voxels of a volume or the map of a transform changed last."""
+    content = node.GetTransformFromParent() if node.IsA("vtkMRMLTransformNode") else node.GetImageData()
+    return content.GetMTime() if content is not None else 0
