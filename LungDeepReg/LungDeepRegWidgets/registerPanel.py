@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import qt
 import slicer
 import vtk
 from slicer.i18n import tr as _
@@ -64,7 +65,7 @@ class RegisterPanel:
         self.parameters = parameters
         if parameters is not None:
             self._pair = parameters.fixedVolume, parameters.movingVolume
-            self._gui = parameters.connectGui(self.widget)
+            self._gui = parameters.connectParametersToGui(self._boundWidgets())
             self._observer = parameters.AddObserver(vtk.vtkCommand.ModifiedEvent, self._update)
         for mask in self._masks:
             mask.setParameters(parameters)
@@ -72,6 +73,15 @@ class RegisterPanel:
             self.showDevices(self.logic.runner.ready)
         self._update()
         self._onResult(self.logic.resultNodes(parameters) if parameters is not None else None)
+
+    def _boundWidgets(self) -> dict[str, Any]:
+        """The widgets that show a parameter, by its name.
+
+        With ``connectGui`` Slicer finds them itself, but gives no tag to disconnect them by: connected twice, the combo
+        boxes would fall back to their first entry.
+        """
+        bound = {widget.property("SlicerParameterName"): widget for widget in self.widget.findChildren(qt.QWidget)}
+        return {name: widget for name, widget in bound.items() if name}
 
     def choose(self, fixed: Any, moving: Any) -> None:
         """Select two volumes."""
