@@ -19,6 +19,9 @@ def pytorch(monkeypatch):
     i18n = ModuleType("slicer.i18n")
     i18n.tr = lambda text: text
     monkeypatch.setitem(sys.modules, "slicer.i18n", i18n)
+    for name in ("pytorch", "pytorchMessages"):
+        monkeypatch.setitem(sys.modules, f"LungDeepRegWidgets.{name}", None)  # so that what is loaded now goes again
+        del sys.modules[f"LungDeepRegWidgets.{name}"]
     return importlib.import_module("LungDeepRegWidgets.pytorch")
 
 

@@ -71,8 +71,9 @@ def sample_data(monkeypatch, scene, tmp_path, dialog):
         slicer, "app", SimpleNamespace(processEvents=lambda: None, layoutManager=lambda: None), raising=False
     )
     monkeypatch.setattr(slicer.util, "createProgressDialog", lambda **shown: vars(dialog).update(shown) or dialog)
-    for name in ("taskRunner", "pytorch", "sampleData"):
-        monkeypatch.delitem(sys.modules, f"LungDeepRegWidgets.{name}", raising=False)
+    for name in ("taskRunner", "pytorch", "pytorchMessages", "sampleData"):
+        monkeypatch.setitem(sys.modules, f"LungDeepRegWidgets.{name}", None)  # so that what is loaded now goes again
+        del sys.modules[f"LungDeepRegWidgets.{name}"]
     yield importlib.import_module("LungDeepRegWidgets.sampleData")
     scene.SetCacheManager(None)
 
