@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import slicer
-from LungDeepRegLib.mrml import node_from_field, node_from_volume, publish, volume_from_node
+from LungDeepRegLib.mrml import mask_from_node, node_from_field, node_from_volume, publish, volume_from_node
 from LungDeepRegLib.worker.tasks import Tasks
 
-from Testing.slicer.gui import check, choose, click
+from Testing.slicer.gui import check, choose, click, process_events_until
 from Testing.slicer.mrml_cases import everything, outcome_of
 from Testing.slicer.scene import linear_transform
 
@@ -239,3 +239,25 @@ def test_several_kinds_at_once(panel, runner, result, nodes, markups, pair, scen
     runner.finish()
     for node in (nodes[1], labels, markups):
         assert scene.GetFirstNodeByName(f"{node.GetName()} in phantom exhale").GetClassName() == node.GetClassName()
+
+
+def test_the_real_worker_answers(panel, runner, result, nodes, registration, pair, scene):
+    from LungDeepRegWidgets.taskRunner import TaskRunner
+
+    panel._runner = TaskRunner()
+    labels = node_from_volume(pair.moving_mask, scene, "vtkMRMLLabelMapVolumeNode")
+    segmentation = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "lungs")
+    slicer.vtkSlicerSegmentationsModuleLogic.ImportLabelmapToSegmentationNode(labels, segmentation)
+    for node in (nodes[1], segmentation):
+        check(panel.ui.nodesSelector, node)
+    try:
+        click(panel.ui.applyButton)
+        process_events_until(lambda: not panel.busy, 120)
+    finally:
+        panel._runner.close()
+    assert text(panel) == "Made: phantom inhale in phantom exhale, lungs in phantom exhale."
+    made = volume_from_node(scene.GetFirstNodeByName("phantom inhale in phantom exhale"))
+    np.testing.assert_array_equal(made.array, volume_from_node(result.warped).array)
+    lungs = mask_from_node(scene.GetFirstNodeByName("lungs in phantom exhale"), pair.fixed)
+    expected, _ = registration.field.warp(pair.moving_mask, pair.fixed.lattice, fill=0, mode="nearest")
+    np.testing.assert_array_equal(lungs, expected.array > 0)

@@ -405,15 +405,10 @@ def test_published_transform_saved_by_slicer_gives_simpleitk_the_published_warpe
 def test_result_is_found_again_in_a_reloaded_scene(scene, nodes, outcome, tmp_path):
     published = publish(outcome, *nodes)
     names = {name: getattr(published, name).GetName() for name in ("fixed", "moving", *RESULTS)}
-    for node in (published.fixed, published.moving, *results(published)):
-        node.AddDefaultStorageNode()
-        extension = "h5" if node is published.transform else "nrrd"
-        node.GetStorageNode().SetFileName(str(tmp_path / f"{node.GetID()}.{extension}"))
-        assert node.GetStorageNode().WriteData(node)
-    scene.SetURL(str(tmp_path / "scene.mrml"))
-    assert scene.Commit()
+    bundle = str(tmp_path / "scene.mrb")
+    assert scene.WriteToMRB(bundle)
     scene.Clear(False)
-    assert scene.Connect()
+    assert scene.ReadFromMRB(bundle, True)
     transform = scene.GetFirstNodeByName(names["transform"])
     found = result_nodes(transform)
     assert {name: getattr(found, name).GetName() for name in names} == names

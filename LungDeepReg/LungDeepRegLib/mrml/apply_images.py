@@ -39,9 +39,9 @@ class Image:
         (answer,) = answers
         warped = answer["warped"]
         node = changes.new_node(self.class_name, name)
-        changes.set_image(node, image_data(warped.array), vtk_matrix(warped.ijk_to_ras))
         changes.show(node)
         self.look.give(node)
+        changes.set_image(node, image_data(warped.array), vtk_matrix(warped.ijk_to_ras))
         return node
 
     def warnings(self, answers: Sequence[dict[str, Volume]]) -> list[str]:

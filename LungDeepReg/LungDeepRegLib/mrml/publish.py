@@ -31,7 +31,7 @@ Show = Callable[[slicer.vtkMRMLScalarVolumeNode], None]
 
 
 @dataclass(frozen=True)
-class Prepared:
+class ReadyVolume:
     """A result volume that is ready to be shown: voxels, place in the world, and how a new node displays it."""
 
     image: vtk.vtkImageData
@@ -65,7 +65,7 @@ def publish(
     outputs = outputs or Outputs()
     check_inputs(outcome, fixed_node, moving_node)
     check_outputs(outputs, fixed_node, moving_node)
-    prepared = prepared_volumes(outcome, fixed_node, set(chosen_nodes(outputs)))
+    ready = ready_volumes(outcome, fixed_node, set(chosen_nodes(outputs)))
     grid = grid_from_field(outcome.field) if outputs.transform else None
     name = f"{moving_node.GetName()} to {fixed_node.GetName()}"
     with all_or_nothing(fixed_node.GetScene()) as changes:
@@ -76,7 +76,7 @@ def publish(
                 found[result] = place_transform(changes, grid, node, title, fixed_node)
             else:
                 class_name = VOLUME_CLASSES[result]
-                found[result] = place_volume(changes, prepared[result], node, class_name, title, fixed_node)
+                found[result] = place_volume(changes, ready[result], node, class_name, title, fixed_node)
         nodes = ResultNodes(fixed=fixed_node, moving=moving_node, **found)
         refer(changes, nodes)
     return nodes
@@ -99,9 +99,9 @@ def check_inputs(
         raise NodeError(msg)
 
 
-def prepared_volumes(
+def ready_volumes(
     outcome: Outcome, fixed_node: slicer.vtkMRMLScalarVolumeNode, wanted: set[str]
-) -> dict[str, Prepared]:
+) -> dict[str, ReadyVolume]:
     """The wanted result volumes by name. All memory is taken here, before the scene is touched."""
     window = symmetric_window(outcome) if "difference" in wanted else 0.0
 
@@ -116,7 +116,7 @@ def prepared_volumes(
         "coverage": (outcome.coverage, lambda node: None),
     }
     return {
-        name: Prepared(image_data(volume.array), vtk_matrix(volume.ijk_to_ras), show)
+        name: ReadyVolume(image_data(volume.array), vtk_matrix(volume.ijk_to_ras), show)
         for name, (volume, show) in ways.items()
         if name in wanted
     }
@@ -124,7 +124,7 @@ def prepared_volumes(
 
 def place_volume(
     changes: Changes,
-    prepared: Prepared,
+    ready: ReadyVolume,
     node: slicer.vtkMRMLScalarVolumeNode | None,
     class_name: str,
     name: str,
@@ -133,9 +133,9 @@ def place_volume(
     """A result volume in a node: a new one, or the given one."""
     fresh = node is None or node.GetImageData() is None  # a selector's "create new" makes a node without voxels
     node = node or changes.new_node(class_name, name)
-    changes.set_image(node, prepared.image, prepared.ijk_to_world)
     if changes.show(node):
-        prepared.show(node)
+        ready.show(node)  # before there are voxels, whose histogram would be computed otherwise
+    changes.set_image(node, ready.image, ready.ijk_to_world)
     if fresh:
         changes.put_beside(node, neighbour)
     return node
