@@ -10,6 +10,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 STAND_IN = Path(__file__).parent / "slicer"
+LEFT_OUT = ("__pycache__", ".")
+"""How names of files begin that Python and its tools leave in the tree."""
 
 pytestmark = pytest.mark.skipif(shutil.which("cmake") is None, reason="needs cmake")
 
@@ -44,7 +46,7 @@ def build(tmp_path_factory) -> Path:
 def copy(tmp_path) -> Path:
     """The extension's sources, to be damaged."""
     source = tmp_path / "source"
-    shutil.copytree(ROOT / "LungDeepReg", source / "LungDeepReg", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ROOT / "LungDeepReg", source / "LungDeepReg", ignore=shutil.ignore_patterns("__pycache__", ".*"))
     shutil.copy(ROOT / "CMakeLists.txt", source)
     return source
 
@@ -69,8 +71,9 @@ def test_every_file_of_the_module_is_packaged(build):
     packaged = build / "lib" / "qt-scripted-modules"
     found = {path.relative_to(packaged).as_posix() for path in packaged.rglob("*") if path.is_file()}
     module = ROOT / "LungDeepReg"
-    expected = {path.relative_to(module).as_posix() for path in module.rglob("*") if path.is_file()}
-    assert found == {name for name in expected if "__pycache__" not in name} - {"CMakeLists.txt"}
+    files = (path.relative_to(module) for path in module.rglob("*") if path.is_file())
+    expected = {file.as_posix() for file in files if not any(part.startswith(LEFT_OUT) for part in file.parts)}
+    assert found == expected - {"CMakeLists.txt"}
 
 
 def test_what_is_packaged_runs_on_its_own(build, tmp_path):
