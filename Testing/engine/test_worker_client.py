@@ -11,7 +11,7 @@ import pytest
 from LungDeepRegLib.volume import Volume
 from LungDeepRegLib.worker.client import BLOCK_BYTES, Worker, WorkerBusyError
 from LungDeepRegLib.worker.exchange import ExchangeError
-from LungDeepRegLib.worker.messages import GrowingFile, from_line
+from LungDeepRegLib.worker.messages import Event, GrowingFile, from_line
 from LungDeepRegLib.worker.process import in_words
 
 from Testing.engine.worker_processes import ENGINE, LAST, alive, events_until, gone_soon, interpreter, launcher
@@ -65,13 +65,15 @@ class TestJobs:
         assert worker.ready is None
         events = events_until(worker, "done")
         assert [event.kind for event in events if event.kind != "progress"] == ["ready", "done"]
-        assert [(e.stage, e.fraction) for e in events if e.kind == "progress"][-1] == ("echo", 0.5)
+        told = [(event.stage, event.fraction) for event in events if event.kind == "progress"]
+        assert ("echo", 0.5) in told
+        assert told[-1] == ("answer", 1.0)
         assert {event.job for event in events if event.kind != "ready"} == {job}
         assert worker.ready["devices"] == {"cpu": "CPU"}
         assert not worker.busy
         answer = worker.read_answer(events[-1])
         np.testing.assert_array_equal(answer["volume"].array, SMALL["volume"].array)
-        assert not events[-1].folder.parent.exists()
+        assert not list(worker._process.folder.glob("job-*"))
         with pytest.raises(ExchangeError):
             worker.read_answer(events[-1])
 
@@ -115,8 +117,7 @@ class TestJobs:
             event = events_until(worker, *LAST)[-1]
             assert (event.kind, event.job, event.reason, event.message) == ("failed", job, "input", "größe")
             assert not worker.busy
-        folder = worker._process.folder
-        assert gone_soon(lambda: worker.poll() or list(folder.glob("job-*")))
+            assert not list(worker._process.folder.glob("job-*"))
 
     @pytest.mark.skipif(sys.platform != "linux", reason="/dev/full is of Linux")
     def test_a_full_disk_is_named(self, worker_with, monkeypatch):
@@ -242,7 +243,7 @@ class TestTheEnd:
         worker = worker_with(ECHO)
         worker.submit("echo", SMALL)
         while not list(worker._process.folder.glob("job-*/answer")):
-            worker._write(worker._process, worker._job) if worker._job.writing else time.sleep(0.01)
+            worker._pass(worker._process, worker._job) if worker._job.passing else time.sleep(0.01)
         worker.cancel()
         assert events_until(worker, "ready")[-1].job is None
 
@@ -267,6 +268,26 @@ class TestTheEnd:
         monkeypatch.setattr(os, "kill", lambda *call: killed.append(call))
         worker.close()
         assert not killed
+
+    def test_a_process_that_died_with_nothing_to_do_is_replaced(self, worker_with):
+        worker = worker_with(ECHO)
+        worker.start()
+        events_until(worker, "ready")
+        worker._process.launched.kill()
+        worker._process.launched.wait()
+        job = worker.submit("echo", SMALL)
+        assert events_until(worker, *LAST)[-1] == Event("done", job)
+
+    def test_an_answer_is_read_although_the_process_dies_after_it(self, worker_with):
+        worker = worker_with(ECHO + "    sys.exit(1)")
+        large = {"volume": Volume(np.arange(20 * 2**20, dtype=np.int32).reshape(-1, 4, 1024), np.eye(4))}
+        worker.submit("echo", large)
+        events = events_until(worker, *LAST)
+        fractions = [event.fraction for event in events if event.stage == "answer"]
+        assert fractions == sorted(fractions)
+        assert len(fractions) > 1
+        np.testing.assert_array_equal(worker.read_answer(events[-1])["volume"].array, large["volume"].array)
+        assert events_until(worker, "ended")[-1].job is None
 
     def test_close_may_come_at_any_time_and_more_than_once(self, worker_with):
         worker = worker_with(ECHO)

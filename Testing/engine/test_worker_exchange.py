@@ -132,7 +132,7 @@ def test_other_values_are_refused_at_once(value, tmp_path):
 def test_a_cut_file_is_named(tmp_path):
     save([Volume(np.zeros(SHAPE), OBLIQUE)], tmp_path / "x")
     (tmp_path / "x" / "0.raw").write_bytes(bytes(8 * 59))
-    with pytest.raises(ExchangeError, match=r"0\.raw: found 59 values, expected \(5, 4, 3\)"):
+    with pytest.raises(ExchangeError, match=r"0\.raw: found 472 bytes, expected 480"):
         load(tmp_path / "x")
     with pytest.raises(ExchangeError, match="nowhere"):
         load(tmp_path / "nowhere")
@@ -141,4 +141,4 @@ def test_a_cut_file_is_named(tmp_path):
 def test_the_json_is_ascii_without_a_locale_in_it(tmp_path):
     save({"größe": "肺"}, tmp_path / "x")
     text = (tmp_path / "x" / "content.json").read_bytes()
-    assert json.loads(text.decode("ascii")) == {"größe": "肺"}
+    assert json.loads(text.decode("ascii"))["value"] == {"größe": "肺"}

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import atexit
+import math
 import os
 import shutil
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from .exchange import PIECE_BYTES, Packing, load
+from .exchange import PIECE_BYTES, ExchangeError, Packing, Reading
 from .messages import Event
-from .process import Process, in_words, remove_a_file
+from .process import Process, in_words
 
 BLOCK_BYTES = 8 * PIECE_BYTES
+BLOCK_SECONDS = 0.025
+"""No further piece of an array is passed in one call of :meth:`Worker.poll` after one of these."""
 CLOSING_SECONDS = 5.0
 
 
@@ -26,27 +29,27 @@ class WorkerBusyError(RuntimeError):
 
 @dataclass
 class Job:
-    """A job that isn't over: what is still to be written, and where everything of it lies."""
+    """A job that isn't over: where everything of it lies, and what is passed at the moment.
+
+    Attributes:
+        number: Its own.
+        task: What it is.
+        folder: Of its request and its answer.
+        request: What is to be passed to the process.
+        answer: What comes from it.
+        passing: The steps of whichever of both is on its way; None while the process computes.
+        passed_bytes: Of that, so far.
+        sent: Whether the process knows of the job.
+    """
 
     number: int
     task: str
     folder: Path
-    total_bytes: int
-    writing: Iterator[int] | None = None
-    written_bytes: int = 0
-
-
-@dataclass
-class Leftovers:
-    """What is to be removed when there is time for it."""
-
-    processes: list[Process] = field(default_factory=list)
-    folders: list[Path] = field(default_factory=list)
-
-    def clear_a_little(self) -> None:
-        """Remove at most one file of each."""
-        self.processes = [process for process in self.processes if not process.cleared()]
-        self.folders = [folder for folder in self.folders if not remove_a_file(folder)]
+    request: Packing
+    answer: Reading
+    passing: Iterator[int] | None
+    passed_bytes: int = 0
+    sent: bool = False
 
 
 class Worker:
@@ -73,8 +76,9 @@ class Worker:
         self._process: Process | None = None
         self._job: Job | None = None
         self._jobs = 0
-        self._leftovers = Leftovers()
+        self._ending: list[Process] = []
         self._waiting: list[Event] = []
+        self._answers: dict[int, Any] = {}
 
     @property
     def busy(self) -> bool:
@@ -83,9 +87,9 @@ class Worker:
 
     def start(self) -> None:
         """Start the process unless it runs; returns at once. What goes wrong is told by :meth:`poll`."""
-        if self._process is not None:
+        if self._process is not None and (self.busy or self._process.exit_code() is None):
             return
-        self.ready = None
+        self._dismiss()  # it may have died while it had nothing to do
         try:
             self._process = Process(self.python, self.environment, self.folder)
         except OSError as error:
@@ -114,30 +118,31 @@ class Worker:
             raise WorkerBusyError(msg)
         self.start()
         self._jobs += 1
+        self._answers.clear()
         if self._process is None:
             self._waiting[-1] = replace(self._waiting[-1], job=self._jobs)
             return self._jobs
         folder = self._process.folder / f"job-{self._jobs}"
         packing = Packing(dict(request), folder / "request")
-        self._job = Job(self._jobs, task, folder, packing.total_bytes, packing.written())
+        self._job = Job(self._jobs, task, folder, packing, Reading(folder / "answer", removing=True), packing.written())
         return self._jobs
 
     def poll(self) -> list[Event]:
-        """What happened since the last call. Writes at most :data:`BLOCK_BYTES` of a job, and waits for nothing."""
-        self._leftovers.clear_a_little()
+        """What happened since the last call. Passes at most :data:`BLOCK_BYTES` of a job, and waits for nothing."""
+        self._clear_a_little()
         events, self._waiting = self._waiting, []
         process = self._process
         if process is None:
             return events
         code = process.exit_code()  # before reading: what was said before the end has been read then
-        if self._job is not None and self._job.writing is not None and code is None:
-            events += self._write(process, self._job)
         messages, log = process.heard(), process.log.new_lines()
         if log:
             events.append(Event("log", message="\n".join(log)))
         for message in messages:
             events += self._heard(message)
-        if code is not None and not log and not messages:
+        if self._job is not None and self._job.passing is not None:
+            events += self._pass(process, self._job)
+        elif code is not None and not log and not messages:
             events += self._gone(process, code)
         return events
 
@@ -160,39 +165,54 @@ class Worker:
         self._waiting = []
         self._dismiss()
         deadline = time.monotonic() + CLOSING_SECONDS
-        while (self._leftovers.processes or self._leftovers.folders) and time.monotonic() < deadline:
-            self._leftovers.clear_a_little()
+        while self._ending and time.monotonic() < deadline:
+            self._clear_a_little()
             time.sleep(0.005)
 
     def read_answer(self, event: Event) -> Any:
-        """The answer of a job that is ``done``, read into memory; its files are removed, so it can be read once.
+        """The answer of a job that is ``done``; at once, since it is in memory. It can be had once, until the next job.
 
         Raises:
-            ExchangeError: Files that are gone, since the answer was read before or the worker was closed.
+            ExchangeError: An event of another kind, or an answer that was taken before.
         """
-        assert event.folder is not None, f"found the event {event.kind!r}, expected 'done'"
-        answer = load(event.folder)
-        shutil.rmtree(event.folder.parent, ignore_errors=True)
-        return answer
+        if event.kind != "done" or event.job not in self._answers:
+            msg = f"found no answer for {event}, expected that of a job that is done, taken once"
+            raise ExchangeError(msg)
+        return self._answers.pop(event.job)
 
-    def _write(self, process: Process, job: Job) -> list[Event]:
-        """Write the next block of a job; tell the process once all is there."""
-        assert job.writing is not None
-        written = 0
+    def _pass(self, process: Process, job: Job) -> list[Event]:
+        """Write the next block of a job's request, or read that of its answer."""
+        assert job.passing is not None
+        until, block = time.monotonic() + BLOCK_SECONDS, 0
+        most = math.inf if job.sent else BLOCK_BYTES - PIECE_BYTES  # what is read needn't wait for a disk
         try:
-            while written <= BLOCK_BYTES - PIECE_BYTES:
-                size = next(job.writing, None)
+            while block <= most and time.monotonic() < until:
+                size = next(job.passing, None)
                 if size is None:
-                    job.writing = None
-                    process.tell({"event": "job", "job": job.number, "task": job.task, "folder": str(job.folder)})
-                    break
-                written += size
+                    return self._passed(process, job)
+                block += size
         except OSError as error:
             message = f"The images couldn't be passed to the computation: {job.folder}: {error.strerror or error}"
-            return [Event("failed", self._over(), message=message, reason="input")]
-        job.written_bytes += written
-        fraction = 1.0 if job.writing is None else job.written_bytes / job.total_bytes
-        return [Event("progress", job.number, "send", fraction)]
+            return [self._failed(message, "input")]
+        except (ExchangeError, MemoryError) as error:
+            message = f"The result couldn't be read: {type(error).__name__}: {error}"
+            return [self._failed(message, "memory" if isinstance(error, MemoryError) else "defect")]
+        job.passed_bytes += block
+        if job.sent:
+            return [Event("progress", job.number, "answer", 0.5 + 0.5 * job.passed_bytes / job.answer.total_bytes)]
+        return [Event("progress", job.number, "send", job.passed_bytes / job.request.total_bytes)]
+
+    def _passed(self, process: Process, job: Job) -> list[Event]:
+        """The request is written whole, or the answer read whole."""
+        job.passing = None
+        if not job.sent:
+            job.sent = True
+            process.tell({"event": "job", "job": job.number, "task": job.task, "folder": str(job.folder)})
+            return [Event("progress", job.number, "send", 1.0)]
+        self._answers[job.number] = job.answer.value
+        self._over()
+        shutil.rmtree(job.folder, ignore_errors=True)
+        return [Event("progress", job.number, "answer", 1.0), Event("done", job.number)]
 
     def _heard(self, message: dict[str, Any]) -> list[Event]:
         """The events of a message of the process."""
@@ -207,11 +227,13 @@ class Worker:
         if self._job is None or message["job"] != self._job.number:
             return []
         if kind == "progress":
-            return [Event("progress", message["job"], message["stage"], message["fraction"])]
+            # The answer is written by the process, then read here: half of the stage each.
+            share = 0.5 if message["stage"] == "answer" else 1.0
+            return [Event("progress", message["job"], message["stage"], share * message["fraction"])]
         if kind == "failed":
-            return [Event("failed", self._over(), message=message["message"], reason=message["reason"])]
-        folder, self._job = self._job.folder / "answer", None
-        return [Event("done", message["job"], folder=folder)]
+            return [self._failed(message["message"], message["reason"])]
+        self._job.passing, self._job.passed_bytes = iter(self._job.answer), 0
+        return []
 
     def _gone(self, process: Process, code: int) -> list[Event]:
         """The process ended although nobody told it to."""
@@ -220,13 +242,20 @@ class Worker:
         self._dismiss()
         return [Event("ended", job, message=message.strip())]
 
+    def _failed(self, message: str, reason: str) -> Event:
+        """The running job failed; its files are removed, the process is kept."""
+        assert self._job is not None
+        folder = self._job.folder
+        event = Event("failed", self._over(), message=message, reason=reason)
+        shutil.rmtree(folder, ignore_errors=True)
+        return event
+
     def _over(self) -> int | None:
-        """The running job is over; its number. Its files are removed by and by."""
+        """The running job is over; its number."""
         job, self._job = self._job, None
         if job is None:
             return None
-        job.writing = None
-        self._leftovers.folders.append(job.folder)
+        job.passing = None  # which closes the file
         return job.number
 
     def _dismiss(self) -> None:
@@ -234,4 +263,8 @@ class Worker:
         process, self._process, self.ready = self._process, None, None
         if process is not None:
             process.kill()
-            self._leftovers.processes.append(process)
+            self._ending.append(process)
+
+    def _clear_a_little(self) -> None:
+        """Remove a file of each process that has ended."""
+        self._ending = [process for process in self._ending if not process.cleared()]

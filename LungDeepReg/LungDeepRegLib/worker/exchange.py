@@ -44,7 +44,9 @@ class Packing:
     def __init__(self, value: Any, folder: Path) -> None:
         self.folder = folder
         self.arrays: list[np.ndarray] = []
-        self.content = json.dumps(self._plain(value))
+        plain = self._plain(value)
+        files = [{"dtype": array.dtype.str, "shape": list(array.shape)} for array in self.arrays]
+        self.content = json.dumps({"arrays": files, "value": plain})
 
     @property
     def total_bytes(self) -> int:
@@ -78,9 +80,9 @@ class Packing:
             return {"type": "lattice", "shape": list(value.shape), "ijk_to_ras": value.ijk_to_ras.tolist()}
         if isinstance(value, Volume):
             matrix = value.ijk_to_ras.tolist()
-            return {"type": "volume", **self._file(value.array), "ijk_to_ras": matrix, "name": value.name}
+            return {"type": "volume", "array": self._number(value.array), "ijk_to_ras": matrix, "name": value.name}
         if isinstance(value, DisplacementField):
-            return {"type": "field", **self._file(value.vectors), "lattice": self._plain(value.lattice)}
+            return {"type": "field", "array": self._number(value.vectors), "lattice": self._plain(value.lattice)}
         if isinstance(value, Landmarks):
             points = value.points_ras.tolist()
             return {"type": "landmarks", "points_ras": points, "labels": list(value.labels), "name": value.name}
@@ -97,9 +99,9 @@ class Packing:
         entries = {name: self._plain(entry) for name, entry in value.items()}
         return {"type": PLAIN, "entries": entries} if "type" in value else entries
 
-    def _file(self, array: np.ndarray) -> dict[str, Any]:
+    def _number(self, array: np.ndarray) -> int:
         self.arrays.append(array)
-        return {"file": f"{len(self.arrays) - 1}.raw", "dtype": array.dtype.str, "shape": list(array.shape)}
+        return len(self.arrays) - 1
 
 
 def pieces(array: np.ndarray, size: int = PIECE_BYTES) -> Iterator[np.ndarray]:
@@ -129,38 +131,75 @@ def load(folder: Path) -> Any:
     Raises:
         ExchangeError: Files that are missing or cut off.
     """
-    try:
-        return _value(json.loads((folder / CONTENT).read_text(encoding="ascii")), folder)
-    except OSError as error:
-        msg = f"{folder}: {error.strerror}"
-        raise ExchangeError(msg) from error
+    reading = Reading(folder)
+    for _ in reading:
+        pass
+    return reading.value
 
 
-def _value(plain: Any, folder: Path) -> Any:
+class Reading:
+    """A value on its way out of a folder; to be iterated over until it is read.
+
+    Attributes:
+        value: What was passed, in the end.
+        total_bytes: Of all arrays together, after the first step.
+
+    Args:
+        folder: Where it is.
+        removing: Whether each array's file is removed as soon as it is read.
+
+    Raises:
+        ExchangeError: Files that are missing or cut off.
+    """
+
+    def __init__(self, folder: Path, *, removing: bool = False) -> None:
+        self.folder = folder
+        self.removing = removing
+        self.value: Any = None
+        self.total_bytes = 0
+
+    def __iter__(self) -> Iterator[int]:
+        """Read piece by piece, each at most :data:`PIECE_BYTES`; gives the number of bytes after each."""
+        try:
+            content = json.loads((self.folder / CONTENT).read_text(encoding="ascii"))
+            arrays = [np.empty(tuple(of["shape"]), np.dtype(of["dtype"])) for of in content["arrays"]]
+            self.total_bytes = sum(array.nbytes for array in arrays)
+            for number, array in enumerate(arrays):
+                yield from self._filled(array, self.folder / f"{number}.raw")
+        except OSError as error:
+            msg = f"{self.folder}: {error.strerror or error}"
+            raise ExchangeError(msg) from error
+        self.value = value_of(content["value"], arrays)
+
+    def _filled(self, array: np.ndarray, path: Path) -> Iterator[int]:
+        found = path.stat().st_size
+        if found != array.nbytes:
+            msg = f"{path}: found {found} bytes, expected {array.nbytes}"
+            raise ExchangeError(msg)
+        with path.open("rb") as file:
+            for piece in pieces(array):
+                yield file.readinto(piece)  # type: ignore[arg-type]
+        if self.removing:
+            path.unlink()
+
+
+def value_of(plain: Any, arrays: list[np.ndarray]) -> Any:
+    """What :class:`Packing` made this JSON and these arrays of."""
     if isinstance(plain, list):
-        return [_value(entry, folder) for entry in plain]
+        return [value_of(entry, arrays) for entry in plain]
     if not isinstance(plain, dict):
         return plain
     kind = plain.get("type")
     if kind is None:
-        return {name: _value(entry, folder) for name, entry in plain.items()}
+        return {name: value_of(entry, arrays) for name, entry in plain.items()}
     if kind == PLAIN:
-        return {name: _value(entry, folder) for name, entry in plain["entries"].items()}
+        return {name: value_of(entry, arrays) for name, entry in plain["entries"].items()}
     if kind == "lattice":
         return Lattice(tuple(plain["shape"]), np.array(plain["ijk_to_ras"]))
     if kind == "volume":
-        return Volume(_array(plain, folder), np.array(plain["ijk_to_ras"]), plain["name"])
+        return Volume(arrays[plain["array"]], np.array(plain["ijk_to_ras"]), plain["name"])
     if kind == "field":
-        return DisplacementField(_array(plain, folder), _value(plain["lattice"], folder))
+        return DisplacementField(arrays[plain["array"]], value_of(plain["lattice"], arrays))
     if kind == "landmarks":
         return Landmarks(np.array(plain["points_ras"]), tuple(plain["labels"]), plain["name"])
-    return Outcome(**{name: _value(entry, folder) for name, entry in plain["entries"].items()})
-
-
-def _array(plain: dict[str, Any], folder: Path) -> np.ndarray:
-    array = np.fromfile(folder / plain["file"], dtype=np.dtype(plain["dtype"]))
-    shape = tuple(plain["shape"])
-    if array.size != np.prod(shape):
-        msg = f"{folder / plain['file']}: found {array.size} values, expected {shape}"
-        raise ExchangeError(msg)
-    return array.reshape(shape)
+    return Outcome(**{name: value_of(entry, arrays) for name, entry in plain["entries"].items()})

@@ -26,15 +26,14 @@ class Event:
 
     Attributes:
         kind: ``ready`` (jobs start at once from now on), ``progress``, ``log`` (lines from the process, for reading),
-            ``done`` (with the answer), ``failed``, or ``ended`` (the process is gone without having been told to).
-            After one of the last three the job is over.
+            ``done`` (the answer is here, for :meth:`client.Worker.read_answer`), ``failed``, or ``ended`` (the process
+            is gone without having been told to). After one of the last three the job is over.
         job: Which job, or None where it concerns none.
         stage: Of ``progress``: one of the task's :data:`STAGES`.
         fraction: Of ``progress``: how much of the stage is done, 0 to 1.
         message: Of ``log``, ``failed`` and ``ended``: for the user.
         reason: Of ``failed``: ``start`` (no process could be started), ``torch`` (PyTorch or NumPy can't be loaded),
             ``input`` (what was given can't be used: the message says what), ``memory``, or ``defect``.
-        folder: Of ``done``: where the answer is, for :meth:`client.Worker.read_answer`.
     """
 
     kind: str
@@ -43,7 +42,6 @@ class Event:
     fraction: float = 0.0
     message: str = ""
     reason: str = ""
-    folder: Path | None = None
 
 
 def to_line(message: dict[str, Any]) -> bytes:
