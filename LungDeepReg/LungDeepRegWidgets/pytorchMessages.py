@@ -20,8 +20,8 @@ def installQuestion() -> str:
     return _(
         "LungDeepReg computes with PyTorch, which is not installed in Slicer yet. Install it now?\n\n"
         'The extension "PyTorch" will download and install the Python packages torch and torchvision: about 250 MB on'
-        " a computer without an NVIDIA GPU, 2 to 4 GB with one. This takes some minutes and is needed only once."
-        " Your images stay on this computer."
+        " a computer without an NVIDIA GPU, 2 to 4 GB with one. This takes some minutes, in which Slicer may not"
+        " respond, and is needed only once. Your images stay on this computer."
     )
 
 
