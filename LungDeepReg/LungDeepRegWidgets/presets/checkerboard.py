@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 import numpy as np
+import vtk
+from LungDeepRegLib.mrml.volumes import NodeError
 from slicer.i18n import tr as _
 
 from .colors import GREY, display, evenTable
@@ -43,7 +45,11 @@ class Checkerboard(Preset):
         name = _("{fixed} and {warped} checkerboard").format(
             fixed=self.nodes.fixed.GetName(), warped=self.nodes.warped.GetName()
         )
-        self._board = self.stage.nodes.volume(name, self._mixed(), warped.ijk_to_ras)
+        image = vtk.vtkImageData()
+        image.SetDimensions(*warped.array.shape[::-1])
+        image.AllocateScalars(self.nodes.fixed.GetImageData().GetScalarType(), 1)
+        self._board = self.stage.nodes.volume(name, image, warped.ijk_to_ras)
+        self._mix()
         display(self.stage.nodes, self._board, evenTable(self.stage.nodes, "gray", GREY), window)
         self.stage.show(self.stage.slices(), self._board)
         self.stage.dimOutside(self.nodes.coverage)
@@ -53,10 +59,7 @@ class Checkerboard(Preset):
     def setSquares(self, squares: int) -> None:
         """How many squares along the longest side."""
         self.squares = squares
-        scalars = viewOf(self._board).array
-        scalars[...] = self._mixed()
-        self._board.GetImageData().GetPointData().GetScalars().Modified()
-        self._board.GetImageData().Modified()
+        self._mix()
 
     @classmethod
     def purpose(cls) -> str:
@@ -67,11 +70,20 @@ class Checkerboard(Preset):
         """How to read it."""
         return _("Fixed and deformed volume in turn: edges go on from square to square where they match.")
 
-    def _mixed(self) -> np.ndarray:
+    def _mix(self) -> None:
         fixed, warped = viewOf(self.nodes.fixed), viewOf(self.nodes.warped)
-        size = fixed.lattice.spacing_mm[::-1] * fixed.array.shape
-        voxels = np.maximum(1, np.round(size.max() / self.squares / fixed.lattice.spacing_mm[::-1])).astype(int)
-        return mixed(fixed.array, matched(warped.array, *self._windows[::-1], fixed.array.dtype), voxels)
+        if fixed.array.shape != warped.array.shape:
+            msg = (
+                f"{warped.name}: found {warped.array.shape} voxels, expected those of {fixed.name}: {fixed.array.shape}"
+            )
+            raise NodeError(msg)
+        spacing = fixed.lattice.spacing_mm[::-1]
+        side = (spacing * fixed.array.shape).max() / self.squares
+        voxels = np.maximum(1, np.round(side / spacing)).astype(int)
+        other = matched(warped.array, *self._windows[::-1], fixed.array.dtype)
+        mix(viewOf(self._board).array, fixed.array, other, voxels)
+        self._board.GetImageData().GetPointData().GetScalars().Modified()
+        self._board.GetImageData().Modified()
 
 
 def matched(array: np.ndarray, window: tuple[float, float], wanted: tuple[float, float], dtype: np.dtype) -> np.ndarray:
@@ -86,13 +98,12 @@ def matched(array: np.ndarray, window: tuple[float, float], wanted: tuple[float,
     return scaled.astype(dtype)
 
 
-def mixed(first: np.ndarray, second: np.ndarray, voxels: np.ndarray) -> np.ndarray:
-    """Two arrays ``(K, J, I)`` in blocks of so many voxels along ``(k, j, i)``, the first one's at the corner."""
-    board = first.copy()
+def mix(board: np.ndarray, first: np.ndarray, second: np.ndarray, voxels: np.ndarray) -> None:
+    """Fill an array ``(K, J, I)`` by two others in blocks of so many voxels; the first is at the corner."""
+    board[...] = first
     starts = [range(0, extent, int(size)) for extent, size in zip(first.shape, voxels, strict=True)]
     for row, k in enumerate(starts[0]):
         for column, j in enumerate(starts[1]):
             for i in starts[2][(row + column + 1) % 2 :: 2]:
                 block = tuple(slice(a, a + int(size)) for a, size in zip((k, j, i), voxels, strict=True))
                 board[block] = second[block]
-    return board

@@ -8,6 +8,7 @@ import numpy as np
 from LungDeepRegLib.displacement_field import DisplacementField
 from LungDeepRegLib.geometry import Lattice, apply
 from LungDeepRegLib.mrml.transforms import field_from_node, grid_from_field
+from LungDeepRegLib.mrml.volumes import image_data
 from slicer.i18n import tr as _
 
 from .colors import (
@@ -131,7 +132,7 @@ class Displacement(Preset):
         magnitude = None
         if self.style == "magnitude":
             sizes = np.linalg.norm(field.vectors, axis=3)
-            magnitude = temporary.volume(_("displacement in mm"), sizes, field.lattice.ijk_to_ras)
+            magnitude = temporary.volume(_("displacement in mm"), image_data(sizes), field.lattice.ijk_to_ras)
             display(temporary, magnitude, table, (0.0, highest))
         title = _("mm from mean") if self.withoutOffset else _("mm")
         legend(temporary, fixed, title, Scale(table, (0.0, highest)), self.stage.last())
@@ -159,8 +160,8 @@ class Displacement(Preset):
         drawn.SetScalarVisibility(True)
         drawn.SetScalarRange(0.0, highest)
         drawn.SetSliceIntersectionThickness(2)
-        coronal = next((node for node in self.stage.slices() if "Coronal" in node.GetOrientation()), None)
-        drawn.SetAndObserveRegionNode(coronal or fixed)  # without a region nothing is drawn in 3D
+        # Without a region nothing is drawn in 3D; one slice can be taken in, where a whole volume of arrows can't.
+        drawn.SetAndObserveRegionNode(self.stage.mostCoronal() or fixed)
         drawn.SetVisibility(True)
         drawn.SetVisibility2D(True)
         drawn.SetVisibility3D(True)

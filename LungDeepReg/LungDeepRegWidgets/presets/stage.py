@@ -67,6 +67,10 @@ class Stage:
         """The slice view that has room for a color bar; None if there is no view."""
         return next(reversed(self.slices()), None)
 
+    def mostCoronal(self) -> slicer.vtkMRMLSliceNode | None:
+        """The slice view that faces the front most; None if there is no view."""
+        return max(self.slices(), key=lambda node: abs(node.GetSliceToRAS().GetElement(1, 2)), default=None)
+
     def composite(self, sliceNode: slicer.vtkMRMLSliceNode) -> Any:
         """The node that holds the layers of a slice view, or None where no view was made of it."""
         logic = self.applicationLogic.GetSliceLogic(sliceNode)

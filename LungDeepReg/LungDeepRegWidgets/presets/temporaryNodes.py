@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import slicer
 import vtk
-from LungDeepRegLib.mrml.volumes import image_data, vtk_matrix
+from LungDeepRegLib.mrml.volumes import vtk_matrix
 
 
 class TemporaryNodes:
@@ -38,11 +38,11 @@ class TemporaryNodes:
         self._ids.append(node.GetID())
         return node
 
-    def volume(self, name: str, array: np.ndarray, ijkToRas: np.ndarray) -> slicer.vtkMRMLScalarVolumeNode:
-        """A volume of voxels ``(K, J, I)`` in world coordinates, without a display yet."""
+    def volume(self, name: str, image: vtk.vtkImageData, ijkToRas: np.ndarray) -> slicer.vtkMRMLScalarVolumeNode:
+        """A volume of an image in world coordinates, without a display yet."""
         node = self.add("vtkMRMLScalarVolumeNode", name)
         node.SetIJKToRASMatrix(vtk_matrix(ijkToRas))
-        node.SetAndObserveImageData(image_data(array))
+        node.SetAndObserveImageData(image)
         return node
 
     def sharing(self, volume: slicer.vtkMRMLScalarVolumeNode) -> slicer.vtkMRMLScalarVolumeNode:
