@@ -141,6 +141,7 @@ class LungDeepRegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def onSceneStartClose(self, _caller: Any, _event: Any) -> None:
         """Stop what is running: its nodes are going."""
         self.views.leave()
+        self.apply.cancel()
         self.logic.cancel()
         self.register.setParameters(None)
         self.register.showStopped("")
@@ -166,6 +167,7 @@ class LungDeepRegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.removeObservers()
         slicer.app.disconnect("aboutToQuit()", self.logic.close)
         self.views.leave()
+        self.apply.cancel()
         self.register.setParameters(None)
         self.logic.close()
 

@@ -1,6 +1,7 @@
 """The first panel: two volumes, their settings, the Register button, and how it went."""
 
 import json
+import time
 from typing import Any
 
 import qt
@@ -54,7 +55,7 @@ class RegisterPanel:
             MaskInput(self.ui.movingMaskSelector, self.ui.movingSegmentSelector, "moving"),
         ]
         self._phases = PhaseInput(self.ui, self.choose)
-        logic.runner.onLog = self.ui.logTextEdit.appendPlainText
+        logic.runner.onLog = self.log
         logic.runner.onReady = self.showDevices
 
     def setParameters(self, parameters: Any) -> None:
@@ -129,19 +130,28 @@ class RegisterPanel:
         order = list(STAGES)
         place = order.index(stage) if stage in order else 0
         self.ui.progressBar.value = int(100 * (place + fraction) / len(order))
-        self.ui.statusLabel.text = f"{STAGES.get(stage, stage)}..."
+        text = f"{STAGES.get(stage, stage)}..."
+        if text != self.ui.statusLabel.text:
+            self.ui.statusLabel.text = text
+            self.log(text)
+
+    def log(self, text: str) -> None:
+        """Add a line with the time of day to the log."""
+        self.ui.logTextEdit.appendPlainText(f"{time.strftime('%H:%M:%S')} {text}")
 
     def showResult(self, nodes: Any, summary: dict[str, Any]) -> None:
         """Show the figures of a registration that has been published."""
         keepOutputs(self.parameters, nodes)
         self.parameters.summary = json.dumps(summary)
         self.ui.statusLabel.text = _("Done. Check the result by eye: see Views below.")
+        self.log(_("Done.") + " " + ", ".join(f"{name} {value:.1f} s" for name, value in summary["seconds"].items()))
         self._update()
         self._onResult(nodes)
 
     def showFailure(self, message: str) -> None:
         """Show why it didn't work; the message box is what a user can't overlook."""
         self.ui.statusLabel.text = message
+        self.log(message)
         self._update()
         slicer.util.errorDisplay(message, windowTitle=_("LungDeepReg"))
 

@@ -13,6 +13,8 @@ from slicer.i18n import tr as _
 
 INTERVAL_MS = 50
 """Between two looks at the worker."""
+PASSING = ("send", "answer")
+"""The stages in which images go to the worker and come back; these are passed as fast as it goes."""
 SLICE_S = 0.04
 """Longest time in a row that is spent on handing over images; Slicer answers clicks between the slices."""
 
@@ -112,7 +114,7 @@ class TaskRunner:
         handingOver = True
         while handingOver and time.monotonic() < until:
             events = self._worker.poll()
-            handingOver = any(event.stage == "send" and event.fraction < 1 for event in events)
+            handingOver = any(event.stage in PASSING and event.fraction < 1 for event in events)
             for event in events:
                 self._take(event)
                 if self._worker is None:  # closed by whoever was told

@@ -297,7 +297,9 @@ class TestStopping:
 
 
 class TestLivingOn:
-    def test_a_saved_scene_brings_parameters_and_results_back(self, slicer_application, widget, panel, chosen, tmp_path):
+    def test_a_saved_scene_brings_parameters_and_results_back(
+        self, slicer_application, widget, panel, chosen, tmp_path
+    ):
         choose(panel.ui.alignmentSelector, "Centers only")
         click(panel.ui.registerButton)
         wait(panel)
@@ -306,7 +308,7 @@ class TestLivingOn:
         slicer_application.load_scene(tmp_path / "study.mrb")
         assert panel.ui.alignmentSelector.currentText == "Centers only"
         assert panel.ui.fixedVolumeSelector.currentNode().GetName() == "exhale"
-        assert panel.parameters.transform.GetName() == "inhale to exhale transform"
+        assert panel.parameters.transform.GetName() == "Transform inhale to exhale"
         assert panel.ui.resultsLabel.text == figures
         nodes = widget.logic.resultNodes(panel.parameters)
         assert nodes.warped is panel.parameters.warpedVolume

@@ -25,7 +25,7 @@ from .outputs import (
 from .transforms import grid_from_field
 from .volumes import NodeError, image_data, volume_from_node, vtk_matrix
 
-TITLES = {name: name.replace("_", " ") for name in (*VOLUME_CLASSES, "transform")} | {"jacobian": "Jacobian"}
+TITLES = {name: name.replace("_", " ").capitalize() for name in (*VOLUME_CLASSES, "transform")}
 WINDOW_SAMPLES = 1_000_000
 Show = Callable[[slicer.vtkMRMLScalarVolumeNode], None]
 
@@ -71,7 +71,7 @@ def publish(
     with all_or_nothing(fixed_node.GetScene()) as changes:
         found: dict[str, slicer.vtkMRMLNode] = {}
         for result, node in chosen_nodes(outputs).items():
-            title = f"{name} {TITLES[result]}"
+            title = f"{TITLES[result]} {name}"  # what it is comes first: narrow lists cut off the end
             if result == "transform":
                 found[result] = place_transform(changes, grid, node, title, fixed_node)
             else:
