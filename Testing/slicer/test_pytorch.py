@@ -3,6 +3,7 @@
 import importlib
 import importlib.metadata
 import logging
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -337,3 +338,17 @@ def test_every_message_says_what_to_do(pytorch):
     for text in texts:
         assert any(verb in text for verb in verbs), text
         assert "{" not in text
+
+
+"""For Testing/slicer/test_pytorch.py, once README has the table."""
+
+
+def test_the_readme_explains_every_message(pytorch):
+    readme = (MODULE.parent / "README.md").read_text(encoding="utf-8").split("Troubleshooting\n")[1]
+    rows = re.findall(r"^\| ([A-Z].*?) \|", readme, re.MULTILINE)
+    messages = pytorch.messages
+    texts = [text() for table in (messages.INSTALLING, messages.STARTING, messages.COMPUTING) for _, text in table]
+    texts += [messages.noExtension(), messages.missing(), messages.declined(), messages.installing()]
+    texts += [messages.intelMac(), messages.tooOld("1.0"), messages.installFailed(""), messages.notStarted("")]
+    unexplained = [text for text in texts if not any(text.startswith(row) for row in rows)]
+    assert not unexplained

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 
 def test_lines_for_the_python_console_register_two_nodes(slicer_application, pair):
     slicer_application.open_module(ROOT / "LungDeepReg" / "LungDeepReg.py")
-    lines = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)[1]
+    lines = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)[0]
     for name, volume in (("exhale", pair.fixed), ("inhale", pair.moving)):
         node_from_volume(volume.with_array(volume.array, name), slicer.mrmlScene)
     console = {"getNode": slicer.mrmlScene.GetFirstNodeByName}
