@@ -91,7 +91,7 @@ def large_pair(worker: Worker) -> None:
     images = [{"volume": fixed, "labels": False}]
     worker.submit("warp", {"field": field, "reference": fixed.lattice, "images": images})
     event = timed("warp of 512 x 512 x 300", lambda: watch.until("done"))[-1][1]
-    timed("read_answer (236 MB)", lambda: worker.read_answer(event))
+    timed("read_answer", lambda: worker.read_answer(event))
     print(f"{'longest poll':<50}{watch.longest:8.3f} s")
 
 

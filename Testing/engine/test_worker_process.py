@@ -334,12 +334,14 @@ class TestTheEnd:
         assert not any(map(alive, pids))
         assert not list(tmp_path.glob("Lung*"))
 
-    def test_a_face_that_crashes_takes_the_worker_along(self, tmp_path):
+    @pytest.mark.parametrize("stdin", ["None", "subprocess.DEVNULL"], ids=["input passed on", "input not passed on"])
+    def test_a_face_that_crashes_takes_the_worker_along(self, tmp_path, stdin):
+        python = launcher(tmp_path / "launcher", sys.executable, stdin)
         face = f"""
 import sys, time
 sys.path.insert(0, {str(ENGINE)!r})
 from LungDeepRegLib.worker.client import Worker
-worker = Worker(folder={str(tmp_path)!r})
+worker = Worker({str(python)!r}, folder={str(tmp_path)!r})
 worker.submit("phantom", {{"seed": 0}})
 while True:
     for event in worker.poll():
@@ -352,9 +354,9 @@ while True:
         )
         pid = int(crashing.stdout.readline())
         assert alive(pid)
-        assert len(list(tmp_path.iterdir())) == 1
+        assert len(list(tmp_path.glob("Lung*"))) == 1
         crashing.kill()
         crashing.wait()
         assert gone_soon(lambda: alive(pid), 5)
-        assert not list(tmp_path.iterdir())
+        assert not list(tmp_path.glob("Lung*"))
         crashing.stdout.close()

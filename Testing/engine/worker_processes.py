@@ -62,7 +62,12 @@ def interpreter(path, body):
         "def say(**message):",
         "    print(json.dumps(message), flush=True)",
         "def requests():",
-        "    return map(json.loads, sys.stdin)",
+        "    file = (folder / 'requests').open('a+')",
+        "    file.seek(0)",
+        "    while True:",
+        "        line = file.readline()",
+        "        if line: yield json.loads(line)",
+        "        else: time.sleep(0.005)",
         body,
     ]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -73,12 +78,12 @@ def interpreter(path, body):
 def further_tasks(path, body):
     """An interpreter that starts the real worker with the tasks in ``TASKS`` beside its own."""
     start = f"sys.path.insert(0, {str(ENGINE)!r})\nfrom LungDeepRegLib.worker.__main__ import main\n"
-    return interpreter(path, f"{start}\n{body}\nsys.exit(main(folder, TASKS))")
+    return interpreter(path, f"{start}\n{body}\nsys.exit(main(folder, int(sys.argv[4]), TASKS))")
 
 
-def launcher(path, python):
+def launcher(path, python, stdin="None"):
     """An interpreter that, like PythonSlicer, starts another one as its child and waits for it."""
-    return interpreter(path, f"sys.exit(subprocess.call([{str(python)!r}, *sys.argv[1:]]))")
+    return interpreter(path, f"sys.exit(subprocess.call([{str(python)!r}, *sys.argv[1:]], stdin={stdin}))")
 
 
 def environment(*paths, **variables):

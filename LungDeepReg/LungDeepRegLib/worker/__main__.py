@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import importlib
 import os
 import queue
@@ -10,21 +11,26 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from .messages import from_line, to_line
+from .messages import REQUESTS, GrowingFile, from_line, to_line
 
 NICENESS = 5
+LISTENING_SECONDS = 0.02
+LOOKING_SECONDS = 0.5
+SYNCHRONIZE, INFINITE = 0x00100000, 0xFFFFFFFF  # of Windows
 Say = Callable[[dict[str, Any]], None]
 Requests = queue.SimpleQueue[dict[str, Any]]
 
 
-def main(folder: Path, further_tasks: Mapping[str, Callable[..., Any]] | None = None) -> int:
-    """Load everything, then do what standard input asks for, until it ends.
+def main(folder: Path, face: int, further_tasks: Mapping[str, Callable[..., Any]] | None = None) -> int:
+    """Load everything, then do one job after the other, until standard input or the face's process ends.
 
     Args:
-        folder: Of this process; everything in it is removed when standard input ends.
+        folder: Of this process; everything in it is removed at the end.
+        face: The number of the face's process.
         further_tasks: Beside those of :mod:`tasks`.
 
     Returns:
@@ -32,7 +38,12 @@ def main(folder: Path, further_tasks: Mapping[str, Callable[..., Any]] | None = 
     """
     say = messages_only_on_stdout()
     requests: Requests = queue.SimpleQueue()
-    threading.Thread(target=listen, args=(sys.stdin.buffer, requests, folder), daemon=True).start()
+    for run, arguments in (
+        (end_with_input, (sys.stdin.buffer, folder)),
+        (end_with_face, (face, folder)),
+        (listen, (folder, requests)),
+    ):
+        threading.Thread(target=run, args=arguments, daemon=True).start()
     say({"event": "started", "pid": os.getpid()})
     if hasattr(os, "nice"):
         os.nice(NICENESS)
@@ -59,15 +70,43 @@ def messages_only_on_stdout() -> Say:
     return say
 
 
-def listen(source: BinaryIO, requests: Requests, folder: Path) -> None:
-    """Take requests; end this process, whatever it is doing, once there can't be any more.
-
-    Then the face was closed, or it crashed and can't remove the folder.
-    """
-    for line in source:
-        request = from_line(line.decode("utf-8"))
-        if request is not None:
+def listen(folder: Path, requests: Requests) -> None:
+    """Take requests from the file that the face writes to."""
+    path = folder / REQUESTS
+    while not path.exists():
+        time.sleep(LISTENING_SECONDS)
+    file = GrowingFile(path)
+    while True:
+        for request in filter(None, map(from_line, file.new_lines())):
             requests.put(request)
+        time.sleep(LISTENING_SECONDS)
+
+
+def end_with_input(source: BinaryIO, folder: Path) -> None:
+    """End this process with its standard input, unless that was never connected to the face."""
+    if source.readline():
+        source.read()
+        end(folder)
+
+
+def end_with_face(pid: int, folder: Path) -> None:
+    """End this process when the face's has ended."""
+    if sys.platform == "win32":
+        kernel = ctypes.windll.kernel32
+        kernel.OpenProcess.restype = ctypes.c_void_p
+        handle = kernel.OpenProcess(SYNCHRONIZE, False, pid)
+        if handle and kernel.WaitForSingleObject(ctypes.c_void_p(handle), INFINITE) == 0:
+            end(folder)
+        return
+    with suppress(ProcessLookupError):
+        while True:
+            os.kill(pid, 0)
+            time.sleep(LOOKING_SECONDS)
+    end(folder)
+
+
+def end(folder: Path) -> None:
+    """End this process at once, whatever it is doing, and leave nothing: the face is gone and can't clear up."""
     for _ in range(20):
         shutil.rmtree(folder, ignore_errors=True)
         if not folder.exists():
@@ -88,4 +127,4 @@ def check_libraries() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    sys.exit(main(Path(sys.argv[1]), int(sys.argv[2])))

@@ -17,6 +17,8 @@ STAGES = {
 
 KINDS = ("ready", "progress", "log", "done", "failed", "ended")
 REASONS = ("start", "torch", "input", "memory", "defect")
+REQUESTS = "requests"
+"""The file in the process' folder through which it is given jobs, a line of JSON each."""
 CHUNK_BYTES = 256 * 1024
 
 

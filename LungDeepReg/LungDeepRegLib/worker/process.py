@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from .messages import GrowingFile, from_line, to_line
+from .messages import REQUESTS, GrowingFile, from_line, to_line
 
 PACKAGE = "LungDeepRegLib"
 HOME = Path(__file__).parents[2]
@@ -24,7 +24,8 @@ class Process:
     """One worker process and its folder.
 
     The interpreter may be a launcher (Slicer's PythonSlicer is one) that starts the real one as its child: then
-    ``pid`` is the child's, as soon as it has told it.
+    ``pid`` is the child's, as soon as it has told it. Whether a launcher passes standard input on isn't certain on all
+    systems, hence requests go through a file; the input is there to end, and to tell by a first line that it will.
 
     Args:
         python: The interpreter.
@@ -43,6 +44,11 @@ class Process:
             shutil.rmtree(self.folder, ignore_errors=True)
             raise
         self.pid = self.launched.pid
+        assert self.launched.stdin is not None
+        with suppress(OSError):  # it is gone already, which its exit code says
+            self.launched.stdin.write(b"hello\n")
+            self.launched.stdin.flush()
+        self.requests = (self.folder / REQUESTS).open("ab", buffering=0)
         self.messages = GrowingFile(self.folder / "messages")
         self.log = GrowingFile(self.folder / "log")
 
@@ -54,18 +60,19 @@ class Process:
             "PYTHONUTF8": "1",
             "PYTHONSAFEPATH": "1",  # nothing is imported from the current folder, whatever that is
         }
-        command = [str(python), "-m", f"{PACKAGE}.worker", str(self.folder)]
+        command = [str(python), "-m", f"{PACKAGE}.worker", str(self.folder), str(os.getpid())]
         with (self.folder / "messages").open("ab") as messages, (self.folder / "log").open("ab") as log:
             return subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=messages, stderr=log, env=variables, creationflags=quiet_flags()
             )
 
     def tell(self, message: dict[str, Any]) -> None:
-        """Send a line; to a process that is gone it is lost, and :meth:`exit_code` says so."""
-        assert self.launched.stdin is not None
-        with suppress(OSError):
-            self.launched.stdin.write(to_line(message))
-            self.launched.stdin.flush()
+        """Send a line.
+
+        Raises:
+            OSError: A full disk.
+        """
+        self.requests.write(to_line(message))
 
     def heard(self) -> list[dict[str, Any]]:
         """Messages that are new; what isn't one counts as a line of the log."""
@@ -103,8 +110,8 @@ class Process:
         """Remove one more file of a process that was ended; whether everything is gone. For calling again and again."""
         if self.launched.poll() is None:
             return False
-        self.messages.close()
-        self.log.close()
+        for file in (self.messages, self.log, self.requests):
+            file.close()
         return remove_a_file(self.folder)
 
 
