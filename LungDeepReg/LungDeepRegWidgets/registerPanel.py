@@ -189,6 +189,7 @@ class RegisterPanel:
         if pair == self._pair:
             return
         self._pair = pair
-        self.parameters.summary = ""
-        releaseOutputs(self.parameters)
+        if self.parameters.summary:
+            self.parameters.summary = ""
+            releaseOutputs(self.parameters)
         self._onResult(None)

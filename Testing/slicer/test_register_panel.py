@@ -150,6 +150,48 @@ class TestBeforeAnythingRuns:
         node.GetSegmentation().RemoveSegment("r")
         assert panel.parameters.fixedSegment == ""
 
+    def test_two_phases_of_a_sequence_become_the_pair(self, slicer_application, panel, pair):
+        scene = slicer.mrmlScene
+        sequence = scene.AddNewNodeByClass("vtkMRMLSequenceNode", "4D CT")
+        sequence.SetIndexUnit("%")
+        for percent, volume in ((0, pair.fixed), (50, pair.moving)):
+            node = node_from_volume(volume, scene)
+            sequence.SetDataNodeAtValue(node, str(percent))
+            scene.RemoveNode(node)
+        browser = scene.AddNewNodeByClass("vtkMRMLSequenceBrowserNode", "browser")
+        browser.SetAndObserveMasterSequenceNodeID(sequence.GetID())
+        assert not panel.ui.usePhasesButton.enabled
+        choose(panel.ui.browserSelector, browser)
+        choose(panel.ui.fixedPhaseSelector, "50 %")
+        choose(panel.ui.movingPhaseSelector, "0 %")
+        click(panel.ui.usePhasesButton)
+        assert panel.ui.fixedVolumeSelector.currentNode().GetName() == "4D CT 50 %"
+        assert panel.ui.movingVolumeSelector.currentNode().GetName() == "4D CT 0 %"
+        assert panel.ui.registerButton.enabled
+        choose(panel.ui.movingPhaseSelector, "50 %")
+        click(panel.ui.usePhasesButton)
+        (message,) = slicer_application.take_messages()
+        assert "50 %" in message.text
+        assert len(slicer_application.take_errors()) == 1
+
+    def test_the_sample_pair_is_selected(self, panel, volumes, monkeypatch):
+        monkeypatch.setattr("LungDeepRegWidgets.registerPanel.loadSamplePair", lambda name, runner: tuple(volumes))
+        click(panel.ui.sampleDataButton)
+        assert panel.parameters.fixedVolume is volumes[0]
+        assert panel.ui.registerButton.enabled
+
+    def test_without_pytorch_the_user_is_told(self, slicer_application, panel, chosen, monkeypatch):
+        from LungDeepRegWidgets.pytorch import TorchUnavailable
+
+        def refuse():
+            raise TorchUnavailable("PyTorch is not installed.")
+
+        monkeypatch.setattr("LungDeepRegWidgets.registerPanel.ensureTorch", refuse)
+        click(panel.ui.registerButton)
+        (message,) = slicer_application.take_messages()
+        assert message.text == "PyTorch is not installed."
+        assert panel.ui.registerButton.text == "Register"
+
 
 class TestRegistering:
     def test_one_click_registers_and_the_next_updates_the_same_nodes(self, panel, pair, chosen):
