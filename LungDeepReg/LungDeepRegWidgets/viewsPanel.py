@@ -160,6 +160,7 @@ class ViewsPanel:
             getattr(self.ui, f"{option}Options").visible = active in presets
         if isinstance(self.active, Displacement):
             self.ui.offsetCheckBox.checked = bool(self.active.withoutOffset)
+            self.ui.opacityOptions.visible = self.active.style == "magnitude"
         self.ui.noteLabel.text = self.active.note() if self.active is not None else ""
         self.ui.noteLabel.visible = bool(self.ui.noteLabel.text)
 

@@ -82,7 +82,7 @@ def test_checkerboard_takes_cubes_of_both_in_turn(preset_case):
 
 def test_checkerboard_of_other_voxels_is_refused(preset_case):
     preset_case.nodes = dataclasses.replace(preset_case.nodes, warped=preset_case.nodes.moving)
-    with pytest.raises(ValueError, match="phantom inhale: found .* expected those of phantom exhale"):
+    with pytest.raises(ValueError, match=r"phantom inhale: found .* expected those of phantom exhale"):
         preset_case.show("Checkerboard")
 
 

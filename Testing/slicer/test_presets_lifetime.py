@@ -1,5 +1,8 @@
 """When a display preset ends: a node goes, the scene closes, it fails, or there are no views at all."""
 
+import re
+import zipfile
+
 import pytest
 import slicer
 import vtk
@@ -64,6 +67,19 @@ def test_a_failure_leaves_everything_as_it_was(preset_case, name, monkeypatch):
     assert preset_case.switch.active is None
     assert preset_case.state() == before
     assert preset_case.ids() == nodes
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_scene_saved_meanwhile_has_nothing_of_it(preset_case, name, tmp_path):
+    before = preset_case.ids()
+    preset_case.show(name)
+    added = preset_case.ids() - before
+    preset_case.session.save_scene(tmp_path / "scene.mrb")
+    with zipfile.ZipFile(tmp_path / "scene.mrb") as bundle:
+        scene = next(entry for entry in bundle.namelist() if entry.endswith(".mrml"))
+        saved = set(re.findall(r' id="([^"]+)"', bundle.read(scene).decode()))
+    assert preset_case.nodes.fixed.GetID() in saved
+    assert saved & added == set()
 
 
 def test_a_volume_that_went_meanwhile_leaves_its_layer_empty(preset_case):

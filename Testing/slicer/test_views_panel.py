@@ -77,7 +77,7 @@ def test_each_preset_has_its_own_options(panel):
         shown[name] = visible_options(panel)
     assert shown["overlay"] == ["side", "opacity"]
     assert shown["checkerboard"] == ["squares"]
-    assert shown["displacement"] == ["opacity", "style", "offset"]
+    assert shown["displacement"] == ["style", "offset"]
     assert shown["difference"] == shown["linkedCursor"] == []
 
 
@@ -115,6 +115,7 @@ def test_options_of_the_displacement(preset_case, panel):
     assert panel.active.withoutOffset is not without
     choose(panel.ui.styleSelector, "Colors")
     assert panel.active.style == "magnitude"
+    assert visible_options(panel) == ["opacity", "style", "offset"]
     assert panel.active.withoutOffset is not without
     choose(panel.ui.styleSelector, "Deformed grid")
     assert panel.active.style == "grid"

@@ -13,8 +13,8 @@ import vtk
 from .temporaryNodes import TemporaryNodes
 
 STEPS = 256
-FIXED_TINT = ((0.0, 0.0, 0.0), (0.30, 0.72, 1.0))
-MOVING_TINT = ((0.0, 0.0, 0.0), (1.0, 0.58, 0.30))
+FIXED_TINT = ((0.0, 0.0, 0.0), (0.38, 0.78, 1.0))
+MOVING_TINT = ((0.0, 0.0, 0.0), (1.0, 0.60, 0.38))
 """Complementary tints: where both images agree they give gray, elsewhere one shows through."""
 GREY = ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
 DIFFERENCE = ((0.70, 0.90, 0.99), (0.16, 0.71, 0.96), (0.05, 0.28, 0.63), (0.055, 0.063, 0.07),

@@ -29,11 +29,12 @@ class Difference(Preset):
         self.stage.open(THREE_OVER_THREE)
         before, after = (self.stage.nodes.sharing(n) for n in (self.nodes.difference_before, self.nodes.difference))
         highest = max(typicalSize(viewOf(before).array), typicalSize(viewOf(after).array))
-        if choose_intensity(viewOf(self.nodes.fixed)).modality == "ct":
+        ct = choose_intensity(viewOf(self.nodes.fixed)).modality == "ct"
+        if ct:
             highest = float(np.clip(highest, *LIMITS_HU))
         window = (-highest, highest)
         colors = evenTable(self.stage.nodes, "difference", DIFFERENCE)
-        titles = _("before"), _("after")
+        titles = (_("before, HU"), _("after, HU")) if ct else (_("before"), _("after"))
         for row, volume, title in zip(self.stage.rows(), (before, after), titles, strict=False):
             display(self.stage.nodes, volume, colors, window)
             legend(self.stage.nodes, volume, title, Scale(colors, window), row[-1])
@@ -50,7 +51,7 @@ class Difference(Preset):
         """What a difference tells and what it doesn't."""
         return _(
             "Above before, below after registration; dark where both agree, orange where the moving volume is brighter."
-            " Inhaled lung is less dense, so a difference stays even where the match is perfect."
+            " Lung with more air in it is less dense, so a difference stays even where the match is perfect."
         )
 
 

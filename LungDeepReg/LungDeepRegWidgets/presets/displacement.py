@@ -99,7 +99,7 @@ class Displacement(Preset):
         notes = []
         if self.style == "glyphs":
             notes.append(
-                _("Arrows point from the fixed to the moving volume, drawn at {percent:.0f} % of their length.").format(
+                _("Arrows point from the fixed to the moving volume, drawn at {percent:.0f}% of their length.").format(
                     percent=self.percent
                 )
             )
