@@ -1,10 +1,12 @@
 """The face's side of the worker, with processes that say what a test wants: no job is lost, no process is left."""
 
+import gc
 import os
 import signal
 import subprocess
 import sys
 import time
+import weakref
 
 import numpy as np
 import pytest
@@ -99,6 +101,17 @@ class TestJobs:
             assert any(event.stage == "send" for event in events)
         assert max(sizes) <= BLOCK_BYTES
         assert sum(sizes) == array.nbytes
+
+    def test_arrays_are_let_go_of_once_they_are_written(self, worker_with):
+        worker = worker_with("say(event='started', pid=os.getpid())\n" + READY + "\nfor request in requests(): pass")
+        array = np.zeros((50, 40, 30))
+        gone = weakref.ref(array)
+        worker.submit("echo", {"volume": Volume(array, np.eye(4))})
+        del array
+        assert gone() is not None
+        events_until(worker, "progress", told=lambda event: event.fraction == 1)
+        gc.collect()
+        assert gone() is None
 
     def test_a_request_that_cannot_be_passed_leaves_the_worker_free(self, worker_with):
         worker = worker_with(ECHO)

@@ -8,12 +8,13 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from .exchange import PIECE_BYTES, ExchangeError, Packing, Reading
+from .job import Job
 from .messages import Event
 from .process import Process, in_words
 
@@ -25,31 +26,6 @@ CLOSING_SECONDS = 5.0
 
 class WorkerBusyError(RuntimeError):
     """A job was given while another one is running."""
-
-
-@dataclass
-class Job:
-    """A job that isn't over: where everything of it lies, and what is passed at the moment.
-
-    Attributes:
-        number: Its own.
-        task: What it is.
-        folder: Of its request and its answer.
-        request: What is to be passed to the process.
-        answer: What comes from it.
-        passing: The steps of whichever of both is on its way; None while the process computes.
-        passed_bytes: Of that, so far.
-        sent: Whether the process knows of the job.
-    """
-
-    number: int
-    task: str
-    folder: Path
-    request: Packing
-    answer: Reading
-    passing: Iterator[int] | None
-    passed_bytes: int = 0
-    sent: bool = False
 
 
 class Worker:
@@ -104,7 +80,7 @@ class Worker:
         Args:
             task: One of :data:`messages.STAGES`.
             request: What :class:`exchange.Packing` takes. Arrays are read while they are written, not copied: they must
-                stay as they are until the first progress after the stage ``send``.
+                stay as they are until the stage ``send`` is at 1.
 
         Returns:
             The job's number, which its events have.
@@ -207,6 +183,7 @@ class Worker:
         job.passing = None
         if not job.sent:
             job.sent = True
+            job.request.arrays.clear()  # Slicer may let go of them
             process.tell({"event": "job", "job": job.number, "task": job.task, "folder": str(job.folder)})
             return [Event("progress", job.number, "send", 1.0)]
         self._answers[job.number] = job.answer.value
