@@ -43,6 +43,7 @@ def main() -> None:
             app.show_views(views.views)
             widget = session.open_module(MODULE)
             registered(widget, args)
+            panel_picture(widget, Path(folder) / "panel.png")  # the first one is wider: labels wrap afterwards
             for name in presets(widget.views.ui):
                 panel = panel_picture(widget, Path(folder) / "panel.png")
                 save_picture(beside(panel, views.picture()), args.out / f"{name}.png")
