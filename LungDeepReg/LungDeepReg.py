@@ -3,6 +3,7 @@
 The panels are in LungDeepRegWidgets, everything that computes is in LungDeepRegLib and runs in a process of its own.
 """
 
+import logging
 import sys
 import time
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from typing import Any
 
 import slicer
 import vtk
+from LungDeepRegWidgets.registration import forget
 from LungDeepRegWidgets.settings import Alignment, Device, Modality, Refinement, SimilarityMeasure, Weights
 from slicer import (
     vtkMRMLDisplayableNode,
@@ -124,6 +126,7 @@ class LungDeepRegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         scene = slicer.mrmlScene
         self.addObserver(scene, scene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(scene, scene.EndCloseEvent, self.onSceneEnd)
+        self.addObserver(scene, scene.StartImportEvent, self.onSceneStartImport)
         self.addObserver(scene, scene.EndImportEvent, self.onSceneEnd)
         self.addObserver(scene, scene.NodeAboutToBeRemovedEvent, self.onNodeRemoved)
         slicer.app.connect("aboutToQuit()", self.logic.close)
@@ -146,6 +149,10 @@ class LungDeepRegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.register.setParameters(None)
         self.register.showStopped("")
 
+    def onSceneStartImport(self, _caller: Any, _event: Any) -> None:
+        """Let go of the parameters: Slicer's node boxes are emptied while nodes are added, and would empty them too."""
+        self.register.setParameters(None)
+
     def onSceneEnd(self, _caller: Any, _event: Any) -> None:
         """Another scene, or more of it: its parameter node counts now."""
         if not slicer.mrmlScene.IsClosing():
@@ -153,7 +160,9 @@ class LungDeepRegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     @vtk.calldata_type(vtk.VTK_OBJECT)
     def onNodeRemoved(self, _caller: Any, _event: Any, node: Any) -> None:
-        """Stop a registration whose images go."""
+        """Let go of a node that goes, and stop a registration whose image it is."""
+        if self.register.parameters is not None:
+            forget(self.register.parameters, node)
         if self.logic.needs(node):
             self.logic.cancel()
             self.register.showStopped(_("Stopped: {name} was removed.").format(name=node.GetName()))
@@ -177,6 +186,7 @@ class LungDeepRegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             if name.partition(".")[0] in ("LungDeepRegWidgets", "LungDeepRegLib"):
                 del sys.modules[name]
         super().onReload()
+        registerSampleData()
 
 
 class LungDeepRegLogic(ScriptedLoadableModuleLogic):
@@ -249,6 +259,10 @@ class LungDeepRegLogic(ScriptedLoadableModuleLogic):
             except ValueError as error:
                 onFailed(str(error))
                 return
+            except Exception as error:  # whatever it is, the user is told, and can go on
+                logging.exception("The result can't be published")
+                onFailed(_("The result can't be shown: {error}").format(error=repr(error)))
+                return
             onDone(nodes, outcome.summary)
 
         def failed(message: str) -> None:
@@ -303,12 +317,12 @@ class LungDeepRegTest(ScriptedLoadableModuleTest):
     def runTest(self) -> None:
         """Run everything."""
         self.setUp()
-        self.test_parametersSurviveTheScene()
+        self.test_parametersAreKept()
         self.setUp()
         self.test_registerTheSyntheticPair()
 
-    def test_parametersSurviveTheScene(self) -> None:
-        """The parameter node keeps what the panel sets."""
+    def test_parametersAreKept(self) -> None:
+        """The scene's parameter node keeps what is set."""
         parameters = LungDeepRegLogic().getParameterNode()
         parameters.refinement = Refinement.ACCURATE
         self.assertIs(LungDeepRegLogic().getParameterNode().refinement, Refinement.ACCURATE)

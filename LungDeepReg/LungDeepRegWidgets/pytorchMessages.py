@@ -42,8 +42,8 @@ def missing() -> str:
 def declined() -> str:
     """The user said no."""
     return _(
-        "PyTorch was not installed, so nothing was registered."
-        ' Click "Register" again to be asked again; nothing else was changed.'
+        "PyTorch was not installed, so nothing was computed."
+        " Click again to be asked again; nothing else was changed."
     )
 
 

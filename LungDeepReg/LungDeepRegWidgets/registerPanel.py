@@ -11,13 +11,13 @@ from slicer.i18n import tr as _
 
 from .maskInput import MaskInput
 from .phaseInput import PhaseInput
-from .pytorch import TorchUnavailable, ensureTorch
+from .pytorch import TorchUnavailable, ensureTorch, messageFor
 from .registration import keepOutputs, releaseOutputs, whatIsMissing
 from .resultText import resultText
 from .sampleData import PHANTOM, SampleDataCanceled, loadSamplePair
 from .settings import Device, Weights
 
-STAGES = {
+STAGE_TEXTS = {
     "send": _("Starting; the first time takes some seconds more"),
     "prepare": _("Reading the images"),
     "align": _("Aligning"),
@@ -127,10 +127,11 @@ class RegisterPanel:
 
     def showProgress(self, stage: str, fraction: float) -> None:
         """Show how far it is: the stages count alike, since their times differ from pair to pair."""
-        order = list(STAGES)
-        place = order.index(stage) if stage in order else 0
-        self.ui.progressBar.value = int(100 * (place + fraction) / len(order))
-        text = f"{STAGES.get(stage, stage)}..."
+        from LungDeepRegLib.worker.messages import STAGES
+
+        stages = STAGES["register"]
+        self.ui.progressBar.value = int(100 * (stages.index(stage) + fraction) / len(stages))
+        text = f"{STAGE_TEXTS[stage]}..."
         if text != self.ui.statusLabel.text:
             self.ui.statusLabel.text = text
             self.log(text)
@@ -140,11 +141,15 @@ class RegisterPanel:
         self.ui.logTextEdit.appendPlainText(f"{time.strftime('%H:%M:%S')} {text}")
 
     def showResult(self, nodes: Any, summary: dict[str, Any]) -> None:
-        """Show the figures of a registration that has been published."""
+        """Show the figures of a registration that has been published, unless another pair was chosen meanwhile."""
+        self.log(_("Done.") + " " + ", ".join(f"{name} {value:.1f} s" for name, value in summary["seconds"].items()))
+        if self.parameters is None or (nodes.fixed, nodes.moving) != self._pair:
+            text = _("Done: {moving} to {fixed}. Its results are in the scene; another pair is chosen now.")
+            self.showStopped(text.format(moving=nodes.moving.GetName(), fixed=nodes.fixed.GetName()))
+            return
         keepOutputs(self.parameters, nodes)
         self.parameters.summary = json.dumps(summary)
         self.ui.statusLabel.text = _("Done. Check the result by eye: see Views below.")
-        self.log(_("Done.") + " " + ", ".join(f"{name} {value:.1f} s" for name, value in summary["seconds"].items()))
         self._update()
         self._onResult(nodes)
 
@@ -165,6 +170,8 @@ class RegisterPanel:
         name = ready["devices"].get("cuda")
         text = _("GPU: {name}").format(name=name) if name else _("GPU (none that PyTorch can use)")
         self.ui.deviceSelector.setItemText(list(Device).index(Device.GPU), text)
+        for warning in ready["warnings"]:
+            self.log(messageFor("input", warning))
 
     def _update(self, *_event: Any) -> None:
         """Bring buttons and boxes into step with the parameters and with what is running."""
@@ -175,6 +182,7 @@ class RegisterPanel:
         button.enabled = busy or not missing
         button.toolTip = _("Stop the registration") if busy else missing or _("Register the moving to the fixed volume")
         self.ui.progressBar.visible = busy
+        self.ui.sampleDataButton.enabled = not busy
         if parameters is None:
             return
         self._followPair()

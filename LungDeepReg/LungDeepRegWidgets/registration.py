@@ -1,9 +1,8 @@
 """One registration of two nodes: what is asked of the worker, and what becomes of its answer."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
-import slicer
 from slicer.i18n import tr as _
 
 from .settings import engineOptions, engineWeights, whatWeightsLack
@@ -62,19 +61,20 @@ class Registration:
         }
         return cls(fixed, moving, outputsOf(parameters), request)
 
-    def isPossible(self) -> bool:
-        """Whether both images are still in the scene."""
-        return all(slicer.mrmlScene.IsNodePresent(node) for node in (self.fixed, self.moving))
-
     def publish(self, outcome: Any) -> Any:
         """Show the worker's answer in the scene: :class:`mrml.ResultNodes`.
+
+        An output node that was removed meanwhile is replaced by a new one.
 
         Raises:
             NodeError: The scene has changed in a way that forbids it; nothing is left half-made.
         """
         from LungDeepRegLib import mrml
 
-        return mrml.publish(outcome, self.fixed, self.moving, self.outputs)
+        chosen = {entry.name: getattr(self.outputs, entry.name) for entry in fields(self.outputs)}
+        gone = [name for name, output in chosen.items() if output and output.node and output.node.GetScene() is None]
+        outputs = replace(self.outputs, **{name: mrml.Output() for name in gone})
+        return mrml.publish(outcome, self.fixed, self.moving, outputs)
 
 
 def maskOf(node: Any, segmentId: str, image: Any) -> Any:
@@ -105,14 +105,29 @@ def resultOf(parameters: Any) -> Any:
     if parameters.transform is not None:
         return mrml.result_nodes(parameters.transform)
     nodes = {field: getattr(parameters, name) for name, field in OUTPUTS.items()}
-    return mrml.ResultNodes(fixed=parameters.fixedVolume, moving=parameters.movingVolume, **nodes)
+    before = mrml.difference_before(nodes["difference"])
+    return mrml.ResultNodes(
+        fixed=parameters.fixedVolume, moving=parameters.movingVolume, difference_before=before, **nodes
+    )
 
 
 def keepOutputs(parameters: Any, nodes: Any) -> None:
-    """Let the panel show the nodes that were made, so that the next registration of this pair updates them."""
+    """Let the panel show the nodes that were made, so that the next registration of this pair updates them.
+
+    A result that wasn't wanted this time is let go: what stands in it belongs to an earlier registration.
+    """
     for name, field in OUTPUTS.items():
-        if getattr(parameters, f"{name}Wanted"):
-            setattr(parameters, name, getattr(nodes, field))
+        setattr(parameters, name, getattr(nodes, field))
+
+
+def forget(parameters: Any, node: Any) -> None:
+    """Let go of a node that is about to be removed, wherever it is chosen.
+
+    Slicer's node boxes would select a neighbor in its place, and a registration would overwrite that.
+    """
+    for name in ("fixedVolume", "movingVolume", "fixedMask", "movingMask", *OUTPUTS):
+        if getattr(parameters, name) is node:
+            setattr(parameters, name, None)
 
 
 def releaseOutputs(parameters: Any) -> None:

@@ -178,6 +178,8 @@ def _madePhantom(runner: Any) -> dict[str, Any]:
 
     ensureTorch()
     used = runner or TaskRunner()
+    if used.busy:
+        raise SampleDataError(_("Something else is being computed. Wait until it is done, or cancel it."))
     answers: list[dict[str, Any]] = []
     failures: list[str] = []
     try:

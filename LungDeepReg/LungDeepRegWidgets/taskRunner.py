@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import qt
@@ -13,6 +14,11 @@ from slicer.i18n import tr as _
 
 INTERVAL_MS = 50
 """Between two looks at the worker."""
+TASKS = {
+    "register": _("A registration"),
+    "warp": _("Applying a transform"),
+    "phantom": _("Making the sample pair"),
+}
 PASSING = ("send", "answer")
 """The stages in which images go to the worker and come back; these are passed as fast as it goes."""
 SLICE_S = 0.04
@@ -50,6 +56,7 @@ class TaskRunner:
         self.onReady: Callable[[dict[str, Any]], None] = ignore
         self._worker: Any = None
         self._task: Task | None = None
+        self._starting = False
         self._timer = qt.QTimer()
         self._timer.setInterval(INTERVAL_MS)
         self._timer.connect("timeout()", self._look)
@@ -86,18 +93,20 @@ class TaskRunner:
             RuntimeError: Another task is running.
         """
         if self._task is not None:
-            raise RuntimeError(_("{task} is still running; wait for it or cancel it").format(task=self._task.name))
+            text = _("{task} is still running; wait for it or cancel it.")
+            raise RuntimeError(text.format(task=TASKS.get(self._task.name, self._task.name)))
         if self._worker is None:
             self._worker = newWorker()
         job = self._worker.submit(name, request)
         self._task = Task(name, job, onProgress, onDone, onFailed)
+        self._starting = self._worker.ready is None
         self._timer.start()
 
     def cancel(self) -> None:
         """Stop the running task at once; nobody is told about it any more."""
         if self._task is None:
             return
-        self._task = None
+        self._task, self._starting = None, True
         self._worker.cancel()
 
     def close(self) -> None:
@@ -119,17 +128,18 @@ class TaskRunner:
                 self._take(event)
                 if self._worker is None:  # closed by whoever was told
                     return
-        if self._task is None and (self._worker is None or self._worker.ready is not None):
+        if self._task is None and not self._starting:
             self._timer.stop()
 
     def _take(self, event: Any) -> None:
         if event.kind == "log":
             self.onLog(event.message)
         elif event.kind == "ready":
+            self._starting = False
             self.onReady(self._worker.ready)
-        elif event.kind == "progress" and self._task is not None:
+        elif event.kind == "progress" and self._task is not None and event.job == self._task.job:
             self._task.onProgress(event.stage, event.fraction)
-        elif event.kind == "done" and self._task is not None:
+        elif event.kind == "done" and self._task is not None and event.job == self._task.job:
             self._finish(event)
         elif event.kind in ("failed", "ended"):
             self._fail(event)
@@ -147,14 +157,20 @@ class TaskRunner:
         from .pytorch import messageFor
 
         self.onLog(event.message)
-        task, self._task = self._task, None
+        task, self._task, self._starting = self._task, None, False
         if task is not None:
             task.onFailed(messageFor(event.reason, event.message))
 
 
 def newWorker() -> Any:
-    """A worker that runs on Slicer's Python, with the environment that Slicer itself was started with."""
+    """A worker that runs on Slicer's Python, with the environment that Slicer itself was started with.
+
+    Raises:
+        RuntimeError: No such Python.
+    """
     from LungDeepRegLib.worker.client import Worker
 
     python = shutil.which("PythonSlicer") or sys.executable
+    if "python" not in Path(python).name.lower():  # it may be Slicer itself, which would open a second window
+        raise RuntimeError(_("PythonSlicer was not found beside {program}.").format(program=python))
     return Worker(python, slicer.util.startupEnvironment())

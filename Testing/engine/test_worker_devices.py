@@ -4,6 +4,7 @@ import os
 
 import pytest
 import torch
+from LungDeepRegLib.phantom import PhantomConfig, chest_lattice, make_pair
 from LungDeepRegLib.registration import Options, RegistrationError
 from LungDeepRegLib.worker import devices
 from LungDeepRegLib.worker.server import reason_of
@@ -59,11 +60,26 @@ def test_a_gpu_that_works_is_offered_by_name():
     assert devices.usable_devices() == ({"cpu": "CPU", "cuda": torch.cuda.get_device_name(0)}, [])
 
 
+def register_a_little(tasks, device):
+    """The outcome of a coarse phantom, without network and refinement."""
+    pair = make_pair(PhantomConfig(), chest_lattice(12.0), chest_lattice(12.0))
+    options = {"device": device, "refine": "off", "voxel_budget": 50_000}
+    request = {"fixed": pair.fixed, "moving": pair.moving, "options": options, "weights": "none"}
+    return tasks.register(request, lambda stage, fraction: None)
+
+
 class TestSettings:
     def test_auto_takes_only_what_works(self):
         assert Tasks({"cpu": "CPU"}).options({}).device == "cpu"
         assert Tasks({"cpu": "CPU", "cuda": "a GPU"}).options({}).device == "auto"
         assert Tasks({"cpu": "CPU", "cuda": "a GPU"}).options({"device": "cuda"}) == Options(device="cuda")
+
+    def test_why_a_gpu_does_not_work_is_told(self):
+        tasks = Tasks({"cpu": "CPU"}, ["NVIDIA X: no kernel image is available"])
+        with pytest.raises(RegistrationError, match="no kernel image"):
+            tasks.options({"device": "cuda"})
+        shown = [register_a_little(tasks, device).summary["warnings"] for device in ("auto", "cpu")]
+        assert [any("no kernel image" in warning for warning in warnings) for warnings in shown] == [True, False]
 
     def test_what_does_not_work_is_refused(self):
         with pytest.raises(RegistrationError, match="no GPU"):

@@ -71,7 +71,8 @@ def landmark_error(pair, transform):
 
 class TestBeforeAnythingRuns:
     def test_opening_loads_neither_torch_nor_the_engine(self, slicer_application, monkeypatch):
-        for name in [name for name in sys.modules if name.split(".")[0] in ("torch", "LungDeepRegLib")]:
+        ours = ("torch", "LungDeepRegLib", "LungDeepRegWidgets")
+        for name in [name for name in sys.modules if name.split(".")[0] in ours]:
             monkeypatch.delitem(sys.modules, name)
         monkeypatch.setitem(sys.modules, "torch", None)
         monkeypatch.setitem(sys.modules, "LungDeepRegLib", None)  # an import of it raises ImportError
@@ -184,7 +185,8 @@ class TestBeforeAnythingRuns:
         from LungDeepRegWidgets.pytorch import TorchUnavailable
 
         def refuse():
-            raise TorchUnavailable("PyTorch is not installed.")
+            msg = "PyTorch is not installed."
+            raise TorchUnavailable(msg)
 
         monkeypatch.setattr("LungDeepRegWidgets.registerPanel.ensureTorch", refuse)
         click(panel.ui.registerButton)
@@ -336,6 +338,101 @@ class TestStopping:
         (message,) = slicer_application.take_messages()
         assert "exhale" in message.text
         assert node_ids() - before == {table.GetID()}
+
+
+class TestTheSceneChanges:
+    """While a registration runs, or between two."""
+
+    def test_another_pair_chosen_meanwhile_keeps_its_own_results(self, panel, pair, chosen):
+        third = node_from_volume(pair.moving.with_array(pair.moving.array, "third"), slicer.mrmlScene)
+        click(panel.ui.registerButton)
+        choose(panel.ui.movingVolumeSelector, third)
+        wait(panel)
+        assert panel.parameters.summary == ""
+        assert panel.parameters.warpedVolume is None
+        assert "inhale to exhale" in panel.ui.statusLabel.text
+        assert panel.ui.resultsLabel.text == "No registration yet."
+
+    def test_a_removed_output_is_made_anew_and_nothing_else_is_overwritten(self, panel, chosen):
+        click(panel.ui.registerButton)
+        wait(panel)
+        slicer.mrmlScene.RemoveNode(panel.parameters.jacobianVolume)
+        assert panel.parameters.jacobianVolume is None
+        before = {name: getattr(panel.parameters, name) for name in OUTPUTS}
+        click(panel.ui.registerButton)
+        slicer.mrmlScene.RemoveNode(before.pop("warpedVolume"))
+        wait(panel)
+        assert slicer.util.arrayFromVolume(chosen[1]).dtype == np.int16
+        assert panel.parameters.jacobianVolume not in (None, *before.values(), *chosen)
+        assert panel.parameters.warpedVolume is not None
+        del before["jacobianVolume"]
+        assert {name: getattr(panel.parameters, name) for name in before} == before
+
+    def test_a_removed_mask_is_no_mask(self, panel, pair, chosen):
+        masks = [node_from_volume(pair.fixed_mask, slicer.mrmlScene, "vtkMRMLLabelMapVolumeNode") for _ in range(2)]
+        choose(panel.ui.fixedMaskSelector, masks[0])
+        slicer.mrmlScene.RemoveNode(masks[0])
+        assert panel.parameters.fixedMask is None
+        assert panel.ui.fixedMaskSelector.currentNode() is None
+
+    def test_a_transform_that_is_not_wanted_any_more_is_let_go(self, widget, panel, chosen):
+        click(panel.ui.registerButton)
+        wait(panel)
+        first = panel.parameters.transform
+        click(panel.ui.transformCheckBox)
+        click(panel.ui.registerButton)
+        wait(panel)
+        assert panel.parameters.transform is None
+        assert slicer.mrmlScene.IsNodePresent(first)
+        nodes = widget.logic.resultNodes(panel.parameters)
+        assert nodes.transform is None
+        assert nodes.warped is panel.parameters.warpedVolume
+        assert nodes.difference_before is not None
+
+    def test_any_failure_to_publish_is_told_and_the_panel_goes_on(self, slicer_application, panel, chosen, monkeypatch):
+        def fail(*_):
+            msg = "no room for the difference"
+            raise MemoryError(msg)
+
+        click(panel.ui.registerButton)
+        monkeypatch.setattr("LungDeepRegLib.mrml.publish", fail)
+        wait(panel)
+        (message,) = slicer_application.take_messages()
+        assert "no room for the difference" in message.text
+        assert panel.ui.registerButton.text == "Register"
+        assert not panel.ui.progressBar.visible
+
+    def test_adding_another_scene_keeps_what_is_chosen(self, slicer_application, panel, pair, chosen, tmp_path):
+        click(panel.ui.registerButton)
+        wait(panel)
+        kept = {name: getattr(panel.parameters, name) for name in ("fixedVolume", "movingVolume", *OUTPUTS)}
+        summary = panel.parameters.summary
+        other = slicer.vtkMRMLScene()
+        node = other.AddNewNodeByClass("vtkMRMLTextNode", "note")
+        node.SetText("something else")
+        other.SetURL(str(tmp_path / "other.mrml"))
+        other.Commit()
+        slicer.util.loadScene(str(tmp_path / "other.mrml"), {"clear": False})
+        assert {name: getattr(panel.parameters, name) for name in kept} == kept
+        assert panel.parameters.summary == summary
+
+    def test_the_sample_pair_is_not_made_while_something_runs(self, panel, chosen):
+        from LungDeepRegWidgets.sampleData import PHANTOM, SampleDataError, loadSamplePair
+
+        click(panel.ui.registerButton)
+        assert not panel.ui.sampleDataButton.enabled
+        with pytest.raises(SampleDataError):
+            loadSamplePair(PHANTOM, panel.logic.runner)
+        wait(panel)
+        assert panel.parameters.transform is not None
+
+    def test_nothing_is_polled_once_a_worker_has_crashed(self, slicer_application, panel, chosen):
+        click(panel.ui.registerButton)
+        process_events_until(lambda: panel.logic.runner.ready, 60)
+        os.kill(worker_pid(panel.logic), 9)
+        wait(panel)
+        slicer_application.take_messages()
+        process_events_until(lambda: not panel.logic.runner._timer.isActive(), 2)
 
 
 class TestLivingOn:

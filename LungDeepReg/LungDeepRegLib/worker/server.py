@@ -8,7 +8,7 @@ import time
 import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any
 
 import torch
@@ -21,26 +21,35 @@ Say = Callable[[dict[str, Any]], None]
 Progress = Callable[[str, float], None]
 Task = Callable[[dict[str, Any], Progress], Any]
 LEAST_SECONDS_BETWEEN = 0.05
+IDLE_SECONDS_ON_GPU = 300.0
+"""A process that has used a GPU holds some of its memory as long as it lives, hence not for ever."""
 NOT_ENOUGH = ("not enough memory", "out of memory", "DefaultCPUAllocator")
 
 
 def serve(requests: SimpleQueue[dict[str, Any]], say: Say, further_tasks: Mapping[str, Task]) -> int:
-    """Load what every job needs, say that all is ready, and do job after job; never returns.
+    """Load what every job needs, say that all is ready, and do job after job.
 
     Args:
         requests: Each with ``job``, ``task`` and ``folder``.
         say: Takes a message to the face.
         further_tasks: Beside those of :mod:`tasks`.
+
+    Returns:
+        The exit code, once a GPU has been idle for long; without a GPU never.
     """
     threads = set_threads()
     devices, warnings = usable_devices()
-    engine = Tasks(devices)
+    engine = Tasks(devices, list(warnings))
     warnings += engine.load_early()
     tasks: dict[str, Task] = {**engine.table(), **further_tasks}
     ready = {"torch": str(torch.__version__), "threads": threads, "devices": devices, "warnings": warnings}
     say({"event": "ready", **ready})
+    idle_seconds = IDLE_SECONDS_ON_GPU if "cuda" in devices else None
     while True:
-        request = requests.get()
+        try:
+            request = requests.get(timeout=idle_seconds)
+        except Empty:
+            return 0
         do(request, tasks, say)
         engine.leave_the_gpu()
         gc.collect()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -36,10 +36,12 @@ class Tasks:
 
     Args:
         devices: Those that work here, with their names.
+        doubts: Why a device that is there isn't among them, a sentence each.
     """
 
-    def __init__(self, devices: dict[str, str]) -> None:
+    def __init__(self, devices: dict[str, str], doubts: Sequence[str] = ()) -> None:
         self.devices = devices
+        self.doubts = list(doubts)
         self.loaded: dict[tuple[str, int, int], Checkpoint] = {}
 
     def table(self) -> dict[str, Callable[[Request, Progress], Any]]:
@@ -72,7 +74,7 @@ class Tasks:
             VolumeError, CheckpointError, RegistrationError, RequestError: What was given can't be used.
         """
         started = time.perf_counter()
-        fixed, moving = request["fixed"], request["moving"]
+        fixed, moving, settings = request["fixed"], request["moving"], request.get("options") or {}
         masks = {
             f"{name}_mask": None if request.get(f"{name}_mask") is None else mask_on(request[f"{name}_mask"], image)
             for name, image in (("fixed", fixed), ("moving", moving))
@@ -81,7 +83,7 @@ class Tasks:
         found = register(
             fixed,
             moving,
-            self.options(request.get("options") or {}),
+            self.options(settings),
             **masks,
             checkpoint=self.checkpoint(weights),
             progress=progress,
@@ -93,7 +95,8 @@ class Tasks:
         given = {name: masks[f"{name}_mask"] is not None for name in ("fixed", "moving")}
         shown = outcome(found, fixed, moving, given=given, weights=weights, started=started)
         progress("measure", 1.0)
-        return shown
+        doubts = self.doubts if settings.get("device", "auto") == "auto" else []
+        return replace(shown, summary={**shown.summary, "warnings": [*shown.summary["warnings"], *doubts]})
 
     def options(self, values: dict[str, Any]) -> Options:
         """The settings, with the device that they lead to.
@@ -110,7 +113,7 @@ class Tasks:
             return replace(options, device="cpu")
         if options.device == "cuda" and "cuda" not in self.devices:
             msg = "found no GPU that works with the installed PyTorch, expected one since it was asked for"
-            raise RegistrationError(msg)
+            raise RegistrationError("; ".join([msg, *self.doubts]))
         return options
 
     def checkpoint(self, weights: str) -> Checkpoint | None:
