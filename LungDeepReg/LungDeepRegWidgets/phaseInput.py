@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import slicer
+import vtk
 from slicer.i18n import tr as _
 
 
@@ -17,18 +18,28 @@ class PhaseInput:
 
     def __init__(self, ui: Any, onChosen: Callable[[Any, Any], None]) -> None:
         self._ui, self._onChosen = ui, onChosen
-        ui.browserSelector.connect("currentNodeChanged(vtkMRMLNode*)", self._list)
+        self._browser: Any = None
+        self._observer: int | None = None
+        self._offered: list[str] | None = None
+        ui.browserSelector.connect("currentNodeChanged(vtkMRMLNode*)", self._onBrowser)
         ui.usePhasesButton.connect("clicked()", self._use)
-        self._list(None)
+        self._list()
 
-    def _list(self, browser: Any) -> None:
-        """Offer the browser's phases, the first as fixed and the middle one as moving."""
-        names: list[str] = []
+    def _onBrowser(self, browser: Any) -> None:
+        """Follow another browser, which may get its sequence later."""
+        if self._browser is not None:
+            self._browser.RemoveObserver(self._observer)
+        self._browser = browser
         if browser is not None:
-            from LungDeepRegLib import mrml
+            self._observer = browser.AddObserver(vtk.vtkCommand.ModifiedEvent, self._list)
+        self._list()
 
-            with slicer.util.tryWithErrorDisplay(_("The phases can't be listed."), waitCursor=True):
-                names = mrml.phases(browser) if mrml.image_sequences(browser) else []
+    def _list(self, *_event: Any) -> None:
+        """Offer the browser's phases, the first as fixed and the middle one as moving, if they aren't offered yet."""
+        names = phasesOf(self._browser)
+        if names == self._offered:
+            return
+        self._offered = names
         for selector, first in ((self._ui.fixedPhaseSelector, 0), (self._ui.movingPhaseSelector, len(names) // 2)):
             selector.clear()
             selector.addItems(names)
@@ -38,7 +49,16 @@ class PhaseInput:
     def _use(self) -> None:
         from LungDeepRegLib import mrml
 
-        browser = self._ui.browserSelector.currentNode()
         fixed, moving = self._ui.fixedPhaseSelector.currentIndex, self._ui.movingPhaseSelector.currentIndex
         with slicer.util.tryWithErrorDisplay(_("The phases can't be taken from the sequence."), waitCursor=True):
-            self._onChosen(*mrml.phase_nodes(browser, mrml.image_sequences(browser)[0], fixed, moving))
+            self._onChosen(*mrml.phase_nodes(self._browser, mrml.image_sequences(self._browser)[0], fixed, moving))
+
+
+def phasesOf(browser: Any) -> list[str]:
+    """The phases of a browser that goes through images; none of any other."""
+    master = browser.GetMasterSequenceNode() if browser is not None else None
+    if master is None or not master.GetNumberOfDataNodes():
+        return []
+    from LungDeepRegLib import mrml
+
+    return mrml.phases(browser) if mrml.image_sequences(browser) else []

@@ -103,18 +103,6 @@ def loadSamplePair(name: str, runner: Any = None) -> tuple[Any, Any]:
     return fixed, moving
 
 
-def removeSampleData() -> list[Path]:
-    """Delete what is kept of the pairs in Slicer's cache; tells what was deleted. Nodes in the scene stay."""
-    kept = [path for path in _cacheFolder().glob("LungDeepReg-*") if path.name.startswith(_keptNames())]
-    for path in kept:
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
-    return kept
-
-
-def _keptNames() -> tuple[str, ...]:
-    return (*LUNG_CT_SOURCE["fileNames"], PHANTOM_FILES)
-
-
 def _onSampleDataClicked(_source: Any) -> None:
     """Load the synthetic pair for the module Sample Data."""
     from .pytorch import TorchUnavailable

@@ -160,9 +160,9 @@ class TestBeforeAnythingRuns:
             sequence.SetDataNodeAtValue(node, str(percent))
             scene.RemoveNode(node)
         browser = scene.AddNewNodeByClass("vtkMRMLSequenceBrowserNode", "browser")
-        browser.SetAndObserveMasterSequenceNodeID(sequence.GetID())
-        assert not panel.ui.usePhasesButton.enabled
         choose(panel.ui.browserSelector, browser)
+        assert not panel.ui.usePhasesButton.enabled
+        browser.SetAndObserveMasterSequenceNodeID(sequence.GetID())
         choose(panel.ui.fixedPhaseSelector, "50 %")
         choose(panel.ui.movingPhaseSelector, "0 %")
         click(panel.ui.usePhasesButton)
