@@ -2,30 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 import slicer
 from slicer.i18n import tr as _
 
-from .presets.checkerboard import Checkerboard
-from .presets.difference import Difference
-from .presets.displacement import STYLES, Displacement
-from .presets.flicker import Flicker
-from .presets.jacobian import Jacobian
-from .presets.linkedCursor import LinkedCursor
-from .presets.overlay import Overlay
 from .presets.preset import Preset, PresetSwitch
-from .presets.stage import Stage
 
-PRESETS: dict[str, type[Preset]] = {
-    "overlay": Overlay,
-    "flicker": Flicker,
-    "checkerboard": Checkerboard,
-    "difference": Difference,
-    "displacement": Displacement,
-    "jacobian": Jacobian,
-    "linkedCursor": LinkedCursor,
-}
+if TYPE_CHECKING:
+    from .presets.stage import Stage
+
+PRESETS = ("overlay", "flicker", "checkerboard", "difference", "displacement", "jacobian", "linkedCursor")
+"""The files of the presets, each with a class of that name; also of their buttons."""
+STYLES = ("magnitude", "glyphs", "grid")
+"""Of the displacement, as the selector has them."""
 OPTIONS = {
     "side": ("overlay", "flicker"),
     "opacity": ("overlay", "jacobian", "displacement"),
@@ -50,6 +41,7 @@ class ViewsPanel:
         self.ui = slicer.util.childWidgetVariables(self.widget)
         self._nodes: Any = None
         self._contents: Any = None
+        self._chosen = ""
         self._withoutOffset: bool | None = None
         self._switch = PresetSwitch(slicer.mrmlScene, slicer.app.applicationLogic(), self._update)
         for name in PRESETS:
@@ -81,7 +73,7 @@ class ViewsPanel:
         self._withoutOffset = None
         self._switch.leave()
         self._update()
-        if name and not PRESETS[name].missing(nodes):
+        if name and not missing(name, nodes):
             self._choose(name)
 
     def leave(self) -> None:
@@ -92,13 +84,13 @@ class ViewsPanel:
         """A preset's button was clicked."""
         if not checked:
             self.leave()
-        elif not PRESETS[name].missing(self._nodes):
+        elif not missing(name, self._nodes):
             self._choose(name)
         self._update()
 
     def onAfter(self, after: bool) -> None:
         """Show the deformed image, or the moving one where it lies."""
-        if isinstance(self.active, Overlay):
+        if self._activeName() in OPTIONS["side"]:
             self.active.setAfter(after)
 
     def onOpacity(self, percent: int) -> None:
@@ -108,42 +100,45 @@ class ViewsPanel:
 
     def onSquares(self, squares: int) -> None:
         """Along the longest side of the checkerboard."""
-        if isinstance(self.active, Checkerboard):
+        if self._activeName() in OPTIONS["squares"]:
             self.active.setSquares(squares)
 
     def onStyle(self, _index: int) -> None:
         """Draw the displacement in another way."""
-        if isinstance(self.active, Displacement):
+        if self._activeName() == "displacement":
             self._choose("displacement")
 
     def onOffset(self, checked: bool) -> None:
         """Draw the displacement with or without its mean."""
         self._withoutOffset = checked
-        if isinstance(self.active, Displacement):
+        if self._activeName() == "displacement":
             self._choose("displacement")
 
-    def _make(self, name: str, stage: Stage, nodes: Any) -> Preset:
-        opacity = self.ui.opacitySlider.value / 100
-        if name == "overlay":
-            return Overlay(stage, nodes, self.ui.afterButton.checked, opacity)
-        if name == "flicker":
-            return Flicker(stage, nodes, self.ui.afterButton.checked)
-        if name == "checkerboard":
-            return Checkerboard(stage, nodes, self.ui.squaresSpinBox.value)
+    def _settings(self, name: str) -> dict[str, Any]:
+        """What a preset is made with: what its options show."""
+        after, opacity = self.ui.afterButton.checked, self.ui.opacitySlider.value / 100
         if name == "displacement":
             style = STYLES[self.ui.styleSelector.currentIndex]
-            return Displacement(stage, nodes, style, self._withoutOffset, opacity)
-        if name == "jacobian":
-            return Jacobian(stage, nodes, opacity)
-        return PRESETS[name](stage, nodes)
+            return {"style": style, "withoutOffset": self._withoutOffset, "opacity": opacity}
+        settings = {
+            "overlay": {"after": after, "opacity": opacity},
+            "flicker": {"after": after},
+            "checkerboard": {"squares": self.ui.squaresSpinBox.value},
+            "jacobian": {"opacity": opacity},
+        }
+        return settings.get(name, {})
 
     def _choose(self, name: str) -> None:
+        def make(stage: Stage, nodes: Any) -> Preset:
+            return presetClass(name)(stage, nodes, **self._settings(name))
+
+        self._chosen = name
         with slicer.util.tryWithErrorDisplay(_("The result can't be shown this way."), waitCursor=True):
-            self._switch.choose(lambda stage, nodes: self._make(name, stage, nodes), self._nodes)
+            self._switch.choose(make, self._nodes)
         self._update()
 
     def _activeName(self) -> str:
-        return next((name for name, preset in PRESETS.items() if type(self.active) is preset), "")
+        return self._chosen if self.active is not None else ""
 
     def _button(self, name: str) -> Any:
         return getattr(self.ui, f"{name}Button")
@@ -151,18 +146,28 @@ class ViewsPanel:
     def _update(self) -> None:
         """Buttons, options and the note, as the active preset has them."""
         active = self._activeName()
-        for name, preset in PRESETS.items():
-            button, missing = self._button(name), preset.missing(self._nodes)
-            button.enabled = not missing
+        for name in PRESETS:
+            button, lacking = self._button(name), missing(name, self._nodes)
+            button.enabled = not lacking
             button.checked = name == active
-            button.toolTip = missing or preset.purpose()
+            button.toolTip = lacking or presetClass(name).purpose()
         for option, presets in OPTIONS.items():
             getattr(self.ui, f"{option}Options").visible = active in presets
-        if isinstance(self.active, Displacement):
+        if active == "displacement":
             self.ui.offsetCheckBox.checked = bool(self.active.withoutOffset)
             self.ui.opacityOptions.visible = self.active.style == "magnitude"
         self.ui.noteLabel.text = self.active.note() if self.active is not None else ""
         self.ui.noteLabel.visible = bool(self.ui.noteLabel.text)
+
+
+def presetClass(name: str) -> type[Preset]:
+    """A preset by its name; loaded here, since presets load the engine, which is not to happen on opening."""
+    return getattr(import_module(f".presets.{name}", __package__), name[0].upper() + name[1:])
+
+
+def missing(name: str, nodes: Any) -> str:
+    """Why a preset can't show a result; empty if it can."""
+    return (presetClass(name) if nodes is not None else Preset).missing(nodes)
 
 
 def contentsOf(nodes: Any) -> Any:

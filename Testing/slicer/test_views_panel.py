@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib
+import sys
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,16 @@ def panel(preset_case):
     panel.setResult(preset_case.nodes)
     yield panel
     panel.leave()
+
+
+def test_without_a_result_the_engine_is_not_loaded(slicer_application, monkeypatch):
+    for name in [name for name in sys.modules if name.split(".")[0] in ("LungDeepRegWidgets", "LungDeepRegLib")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "LungDeepRegLib", None)  # an import of it raises ImportError
+    panel = importlib.import_module("LungDeepRegWidgets.viewsPanel").ViewsPanel(None, str(UI))
+    panel.setResult(None)
+    for name in NAMES:
+        assert "Register first" in button(panel, name).toolTip
 
 
 def button(panel, name):

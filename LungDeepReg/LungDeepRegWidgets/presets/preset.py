@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import slicer
 import vtk
 from slicer.i18n import tr as _
 
-from .stage import Stage
+if TYPE_CHECKING:
+    from .stage import Stage
 
 
 def outputNames() -> dict[str, str]:
@@ -89,7 +90,8 @@ class PresetSwitch:
         applicationLogic: slicer.vtkMRMLApplicationLogic,
         onLeft: Callable[[], None] = lambda: None,
     ) -> None:
-        self._scene, self._stage, self._onLeft = scene, Stage(scene, applicationLogic), onLeft
+        self._scene, self._applicationLogic, self._onLeft = scene, applicationLogic, onLeft
+        self._stage: Stage | None = None
         self.active: Preset | None = None
         self._tags: list[int] = []
 
@@ -99,7 +101,10 @@ class PresetSwitch:
         Raises:
             Whatever the preset raises; the views are then as they were before.
         """
+        from .stage import Stage  # loads the engine, which is not to happen on opening
+
         self.leave()
+        self._stage = Stage(self._scene, self._applicationLogic)
         preset = make(self._stage, nodes)
         self.active = preset
         self._observe()
@@ -112,7 +117,7 @@ class PresetSwitch:
 
     def leave(self) -> None:
         """Put the views back as they were before the preset; nothing if there is none."""
-        if self.active is None:
+        if self.active is None or self._stage is None:
             return
         self._end()
         self._stage.close()
