@@ -134,7 +134,8 @@ def choose(box, choice: object) -> None:
         index = inner.findData(choice.GetID() if choice is not None else "")
     shown = [inner.itemText(i) for i in range(inner.count)]
     assert index >= 0, f"{box.name} offers {shown}, not {choice if isinstance(choice, str) else choice.GetName()}"
-    inner.setCurrentIndex(index)
+    if not str(inner.itemData(index)).startswith("+"):  # an action, which makes a node current itself
+        inner.setCurrentIndex(index)
     inner.activated.emit(index)
     qt.QApplication.processEvents()
 

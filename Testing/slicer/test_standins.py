@@ -142,7 +142,7 @@ def test_a_node_box_tells_of_changes_only(scene):
     first.SetName("renamed")
     choose(box, "renamed")
     scene.RemoveNode(first)
-    assert heard == ["first", None]
+    assert heard == ["first", "renamed", None]
 
 
 def test_a_folded_section_keeps_hidden_what_was_hidden():

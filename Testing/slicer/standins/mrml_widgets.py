@@ -1,14 +1,22 @@
 """Stand-ins for the widgets of Slicer that show nodes: they follow the real scene."""
 
 import slicer
+import vtk
 from PySide6 import QtWidgets
 from PySide6.QtCore import Property, Qt, Signal
 
 from Testing.slicer.standins.ctk_widgets import ctkSliderWidget, stored
 from Testing.slicer.standins.qt_module import widget
 
-SCENE_EVENTS = ("NodeAddedEvent", "NodeRemovedEvent", "EndCloseEvent", "EndImportEvent")
-"""As Slicer's, the lists follow at once, in the midst of loading a scene too."""
+SCENE_EVENTS = {
+    "NodeAddedEvent": ("_added", 10.0),
+    "NodeAboutToBeRemovedEvent": ("_going", -10.0),
+    "EndCloseEvent": ("_list_anew", 0.0),
+    "EndImportEvent": ("_list_anew", 0.0),
+}
+"""What the list follows, with the priorities of Slicer's qMRMLSceneModel: who observes without any hears of a node's
+end before the list does, but of a new one, and of the end of loading, after it. In the midst of loading it follows too.
+"""
 
 
 @widget
@@ -48,7 +56,7 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
 
     def __init__(self, parent=None):
         super().__init__(parent)
-        self._scene, self._current, self._requested, self._ids = None, None, "", []
+        self._scene, self._requested = None, ""
         self._scene_tags, self._node_tags, self._attributes = [], [], []
         self._box = QtWidgets.QComboBox()
         self._box.setSizePolicy(QtWidgets.QSizePolicy.Expanding, QtWidgets.QSizePolicy.Expanding)
@@ -56,6 +64,7 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
         row = QtWidgets.QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
         row.addWidget(self._box)
+        self._box.currentIndexChanged.connect(self._changed)
         self._box.activated.connect(self._activated)
         self.setEnabled(False)
         self.destroyed.connect(lambda *_, tags=self._scene_tags, nodes=self._node_tags: forget(tags + nodes))
@@ -72,7 +81,7 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
     editEnabled = stored(bool, "editEnabled", False)
     selectNodeUponCreation = stored(bool, "selectNodeUponCreation", True)
     baseName = stored(str, "baseName", "")
-    currentNodeID = Property(str, lambda self: self._current or "", lambda self, value: self.setCurrentNodeID(value))
+    currentNodeID = Property(str, lambda self: self._current(), lambda self, value: self.setCurrentNodeID(value))
 
     def mrmlScene(self):
         return self._scene
@@ -80,8 +89,8 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
     def setMRMLScene(self, scene):
         forget(self._scene_tags)
         self._scene = scene
-        for name in SCENE_EVENTS if scene is not None else ():
-            tag = scene.AddObserver(getattr(slicer.vtkMRMLScene, name), self._refresh)
+        for name, (method, priority) in SCENE_EVENTS.items() if scene is not None else ():
+            tag = scene.AddObserver(getattr(slicer.vtkMRMLScene, name), getattr(self, method), priority)
             self._scene_tags.append((scene, tag))
         self._refresh()
         self.setEnabled(scene is not None)
@@ -94,7 +103,7 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
         self._refresh()
 
     def currentNode(self):
-        return self._scene.GetNodeByID(self._current) if self._scene is not None and self._current else None
+        return self._scene.GetNodeByID(self._current()) if self._scene is not None and self._current() else None
 
     def setCurrentNode(self, node):
         self.setCurrentNodeID(node.GetID() if node is not None else "")
@@ -103,13 +112,15 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
         """Without a scene yet it is kept for later."""
         if self._scene is None:
             self._requested = node_id
-        self._select(node_id if node_id in self._ids else None)
+        row = self._box.findData(node_id) if node_id else -1
+        self._box.setCurrentIndex(row if row >= 0 else self._none())
 
     def nodeCount(self):
-        return len(self._ids)
+        return len(self._ids())
 
     def nodeFromIndex(self, index):
-        return self._scene.GetNodeByID(self._ids[index]) if 0 <= index < len(self._ids) else None
+        ids = self._ids()
+        return self._scene.GetNodeByID(ids[index]) if 0 <= index < len(ids) else None
 
     def addNode(self, node_type=None):
         node_type = node_type or self.nodeTypes[0]
@@ -117,7 +128,6 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
         node = self._scene.AddNewNodeByClass(node_type, self._scene.GenerateUniqueName(base))
         for _, name, value in (a for a in self._attributes if a[0] == node_type):
             node.SetAttribute(name, value or "")
-        self._refresh()
         if self.selectNodeUponCreation:
             self.setCurrentNode(node)
         self.nodeAddedByUser.emit(node)
@@ -141,49 +151,109 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
                 return False
         return True
 
+    def _none(self):
+        """The row of no node."""
+        return 0 if self.noneEnabled else -1
+
+    def _ids(self):
+        rows = [self._box.itemData(row) for row in range(self._box.count)]
+        return [data for data in rows if data and not data.startswith("+")]
+
+    def _current(self):
+        data = self._box.itemData(self._box.currentIndex) or ""
+        return "" if data.startswith("+") else data
+
     def _refresh(self, *_):
-        nodes = self._nodes()
-        self._observe(nodes)
-        self._ids = [node.GetID() for node in nodes]
+        """Another list, because of other properties or another scene; what is current stays it if it can."""
+        before = self._current()
         self._box.blockSignals(True)
         self._box.clear()
         if self.noneEnabled:
             self._box.addItem(self.noneDisplay, "")
-        for node in nodes:
+        for node in self._nodes():
             self._box.addItem(node.GetName() or node.GetID(), node.GetID())
         for kind in self.nodeTypes if self.addEnabled and self._scene is not None else ():
             self._box.addItem(f"Create new {self._scene.GetTypeDisplayNameByClassName(kind)}", "+" + kind)
+        self.setCurrentNodeID(before)
+        self._choose_first()
         self._box.blockSignals(False)
-        kept = self._current if self._current in self._ids else None
-        self._select(kept or (self._ids[0] if self._ids and not self.noneEnabled else None))
+        if self._current() != before:
+            self._changed(self._box.currentIndex)
+        self._listed()
 
-    def _observe(self, nodes):
+    @vtk.calldata_type(vtk.VTK_OBJECT)
+    def _added(self, _scene, _event, node):
+        if self._offered(node):
+            self._insert(node)
+        self._listed()
+
+    @vtk.calldata_type(vtk.VTK_OBJECT)
+    def _going(self, scene, _event, node):
+        """The row goes while the node is still there, and Qt keeps the index: another node becomes current."""
+        if not scene.IsClosing():
+            self._remove(self._box.findData(node.GetID()), 1)
+            self._listed(node)
+
+    def _list_anew(self, *_):
+        """All rows go and come back, with which none is current."""
+        self._remove(1 + self._none(), self.nodeCount())
+        for node in self._nodes():
+            self._insert(node)
+        self._listed()
+
+    def _insert(self, node):
+        place = [other.GetID() for other in self._nodes()].index(node.GetID())
+        row = 1 + self._none() + min(place, self.nodeCount())
+        self._box.insertItem(row, node.GetName() or node.GetID(), node.GetID())
+        self._choose_first()
+
+    def _remove(self, row, count):
+        if row < 0 or not count:
+            return
+        self._box.model().removeRows(row, count)
+        if self.currentNode() is None:
+            self.setCurrentNode(None)
+
+    def _choose_first(self):
+        if not self.noneEnabled and not self._current() and self._ids():
+            self.setCurrentNodeID(self._ids()[0])
+
+    def _listed(self, gone=None):
+        """Observe the nodes that are or could become part of the list."""
         forget(self._node_tags)
-        for node in nodes:
-            self._node_tags.append((node, node.AddObserver("ModifiedEvent", self._renamed)))
+        count = 0 if self._scene is None else self._scene.GetNumberOfNodes()
+        for node in (self._scene.GetNthNode(i) for i in range(count)):
+            if node is not gone and any(node.IsA(kind) for kind in self.nodeTypes):
+                self._node_tags.append((node, node.AddObserver("ModifiedEvent", self._modified)))
 
-    def _renamed(self, node, _event):
-        index = self._box.findData(node.GetID())
-        if index < 0 or not self._offered(node):
-            self._refresh()
-        elif self._box.itemText(index) != (node.GetName() or node.GetID()):
-            self._box.setItemText(index, node.GetName())
+    def _modified(self, node, _event):
+        row, name = self._box.findData(node.GetID()), node.GetName() or node.GetID()
+        if self._scene.IsClosing() or self._scene.IsImporting():
+            return
+        if row >= 0 and not self._offered(node):
+            self._remove(row, 1)
+        elif row < 0 and self._offered(node):
+            self._insert(node)
+        elif row >= 0 and self._box.itemText(row) != name:
+            self._box.setItemText(row, name)
+            if row == self._box.currentIndex:
+                self._changed(row)
 
-    def _select(self, node_id):
-        self._box.blockSignals(True)
-        self._box.setCurrentIndex(self._box.findData(node_id or ""))
-        self._box.blockSignals(False)
-        if node_id != self._current:
-            self._current = node_id
-            self.currentNodeChanged.emit(self.currentNode())
-            self.currentNodeIDChanged.emit(node_id or "")
+    def _changed(self, row):
+        """Tell of the current node. Where an action became current instead of one, the last node does."""
+        node = self.currentNode()
+        if node is None and row != self._none():
+            last = self.nodeFromIndex(self.nodeCount() - 1)
+            if last is not None:
+                self.setCurrentNode(last)
+            return
+        self.currentNodeChanged.emit(node)
+        self.currentNodeIDChanged.emit(node.GetID() if node is not None else "")
 
-    def _activated(self, index):
-        data = self._box.itemData(index)
+    def _activated(self, row):
+        data = self._box.itemData(row)
         if data.startswith("+"):
             self.addNode(data[1:])
-        else:
-            self._select(data or None)
         self.nodeActivated.emit(self.currentNode())
 
 
@@ -226,9 +296,9 @@ class qMRMLCheckableNodeComboBox(qMRMLNodeComboBox):
         if before != self._checked:
             self.checkedNodesChanged.emit()
 
-    def _refresh(self, *_):
-        super()._refresh()
-        gone = getattr(self, "_checked", set()) - set(self._ids)
+    def _listed(self, gone=None):
+        super()._listed(gone)
+        gone = getattr(self, "_checked", set()) - set(self._ids())
         if gone:
             self._checked -= gone
             self.checkedNodesChanged.emit()
