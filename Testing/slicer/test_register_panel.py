@@ -78,6 +78,14 @@ class TestBeforeAnythingRuns:
         monkeypatch.setitem(sys.modules, "LungDeepRegLib", None)  # an import of it raises ImportError
         slicer_application.open_module(MODULE)
 
+    @pytest.mark.parametrize("slicer_version", [(5, 10), (5, 12)])
+    def test_it_opens_in_the_oldest_and_the_newest_slicer(self, slicer_application, slicer_version):
+        assert slicer.app.minorVersion == slicer_version[1]
+        widget = slicer_application.open_module(MODULE)
+        slicer_application.app.emit("startupCompleted()")
+        assert slicer_application.app.sample_data.sources
+        assert widget.register.ui.registerButton.text == "Register"
+
     def test_the_button_says_what_is_missing(self, panel, volumes):
         button = panel.ui.registerButton
         assert not button.enabled
