@@ -1,14 +1,12 @@
 """The last panel: a result applied to further images, segmentations, models and markups."""
 
+import logging
 from typing import Any
 
 import slicer
 from slicer.i18n import tr as _
 
 from .pytorch import TorchUnavailable, ensureTorch
-
-STAGES = ("send", "warp", "answer")
-"""What the worker goes through; they count alike in the progress bar."""
 
 
 class ApplyPanel:
@@ -74,7 +72,7 @@ class ApplyPanel:
             self.showFailure(str(error))
             return
         self._prepared = prepared
-        self.showProgress(STAGES[0], 0.0)
+        self.showProgress("send", 0.0)
         self._update()
 
     def cancel(self) -> None:
@@ -86,9 +84,11 @@ class ApplyPanel:
             self._update()
 
     def showProgress(self, stage: str, fraction: float) -> None:
-        """Show how far it is."""
-        place = STAGES.index(stage) if stage in STAGES else 0
-        self.ui.progressBar.value = int(100 * (place + fraction) / len(STAGES))
+        """Show how far it is; the worker's stages count alike."""
+        from LungDeepRegLib.worker.messages import STAGES
+
+        stages = STAGES["warp"]
+        self.ui.progressBar.value = int(100 * (stages.index(stage) + fraction) / len(stages))
         self.ui.statusLabel.text = _("Applying...")
 
     def showFailure(self, message: str) -> None:
@@ -101,16 +101,22 @@ class ApplyPanel:
     def _taken(self, answer: Any) -> None:
         """The worker's answer is here."""
         prepared, self._prepared = self._prepared, None
-        try:
-            self._finish(prepared, answer)
-        except (ValueError, RuntimeError) as error:
-            self.showFailure(str(error))
+        self._finish(prepared, answer)
 
     def _finish(self, prepared: Any, answer: Any) -> None:
-        """Make the new nodes, and say which."""
+        """Make the new nodes, and say which, or why not."""
         from LungDeepRegLib import mrml
 
-        made = mrml.carry_over(prepared, answer)
+        try:
+            made = mrml.carry_over(prepared, answer)
+        except (ValueError, RuntimeError) as error:
+            self.showFailure(str(error))
+            return
+        except Exception as error:  # such as MemoryError: whatever it is, the panel must be usable again
+            logging.exception("The new nodes could not be made")
+            text = _("The new nodes couldn't be made: {error}. The log has the details; no node was added.")
+            self.showFailure(text.format(error=str(error) or type(error).__name__))
+            return
         names = ", ".join(node.GetName() for node in made.nodes)
         lines = [_("Made: {names}.").format(names=names)]
         lines += [_("Warning: {warning}.").format(warning=warning) for warning in made.warnings]
@@ -123,7 +129,7 @@ class ApplyPanel:
             return _("Choose a transform: register first, or load one")
         if self.ui.referenceSelector.currentNode() is None:
             return _("Choose the fixed volume, whose voxels the new volumes get")
-        if self.ui.nodesSelector.noneChecked():
+        if not self.ui.nodesSelector.checkedNodes():
             return _("Check at least one volume, segmentation, model or markups list of the moving image")
         return ""
 

@@ -1,11 +1,14 @@
 """The panel "Apply to others", driven by clicks: real .ui, real MRML; the worker's task runs in this process."""
 
+import logging
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 import pytest
 import slicer
 from LungDeepRegLib.mrml import mask_from_node, node_from_field, node_from_volume, publish, volume_from_node
+from LungDeepRegLib.worker.messages import STAGES
 from LungDeepRegLib.worker.tasks import Tasks
 
 from Testing.slicer.gui import check, choose, click, process_events_until
@@ -98,6 +101,14 @@ def test_the_button_says_what_is_missing(panel, nodes, registration):
     assert not button.enabled
 
 
+def test_checked_is_what_the_box_says_is_checked(panel, result, nodes, monkeypatch):
+    # The real box compares numbers of entries here, and not all of its entries are nodes.
+    monkeypatch.setattr(type(panel.ui.nodesSelector), "noneChecked", lambda box: False, raising=False)
+    for checked in (True, False):
+        check(panel.ui.nodesSelector, nodes[1], checked)
+    assert not panel.ui.applyButton.enabled
+
+
 def test_a_result_is_offered_with_its_fixed_volume(panel, result, nodes):
     assert panel.ui.transformSelector.currentNode() is result.transform
     assert panel.ui.referenceSelector.currentNode() is nodes[0]
@@ -140,7 +151,7 @@ def test_progress_rises(panel, runner, result, nodes):
     check(panel.ui.nodesSelector, nodes[1])
     click(panel.ui.applyButton)
     seen = []
-    for stage, fraction in (("send", 0.5), ("send", 1.0), ("warp", 0.5), ("answer", 1.0)):
+    for stage, fraction in product(STAGES["warp"], (0.0, 0.5, 1.0)):
         runner.waiting[2](stage, fraction)
         seen.append(panel.ui.progressBar.value)
     assert seen == sorted(seen)
@@ -222,6 +233,29 @@ def test_fixed_volume_removed_meanwhile_is_told(panel, runner, result, nodes, sl
     assert "phantom exhale: found that it was removed" in message.text
     assert everything(slicer.mrmlScene) == before
     assert not panel.busy
+
+
+def test_whatever_fails_at_the_end_frees_the_panel(
+    panel, runner, result, nodes, slicer_application, monkeypatch, caplog
+):
+    def no_memory(*_):
+        raise MemoryError
+
+    before = everything(slicer.mrmlScene)
+    check(panel.ui.nodesSelector, nodes[1])
+    click(panel.ui.applyButton)
+    with monkeypatch.context() as patch, caplog.at_level(logging.ERROR):
+        patch.setattr("LungDeepRegLib.mrml.carry_over", no_memory)
+        runner.finish()
+    (message,) = slicer_application.take_messages()
+    assert "MemoryError" in message.text == text(panel)
+    assert "no_memory" in caplog.text  # the traceback
+    assert everything(slicer.mrmlScene) == before
+    assert panel.ui.applyButton.text == "Apply"
+    assert panel.ui.progressBar.isHidden()
+    click(panel.ui.applyButton)
+    runner.finish()
+    assert text(panel).startswith("Made:")
 
 
 def test_closing_the_scene_empties_the_panel(panel, result, nodes, slicer_application):
