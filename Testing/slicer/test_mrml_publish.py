@@ -130,7 +130,7 @@ def test_outputs_that_the_application_filed_already_are_moved(scene, nodes, outc
 
 def test_names_say_from_where_to_where_and_stay_apart(nodes, outcome):
     first, second = (publish(outcome, *nodes) for _ in range(2))
-    assert first.warped.GetName() == "Warped phantom inhale to phantom exhale"
+    assert first.warped.GetName() == "Deformed phantom inhale to phantom exhale"
     assert first.difference_before.GetName() == "Difference before phantom inhale to phantom exhale"
     assert first.transform.GetName() == "Transform phantom inhale to phantom exhale"
     names = [node.GetName() for published in (first, second) for node in results(published)]
@@ -158,7 +158,7 @@ def test_only_what_is_wanted_is_made(scene, nodes, outcome):
     assert scene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode") == 3  # the inputs and the coverage, a label map
     only = publish(outcome, *nodes, Outputs(None, Output(), None, None, None))
     assert only.transform is None
-    assert only.warped.GetName() == "Warped phantom inhale to phantom exhale"
+    assert only.warped.GetName() == "Deformed phantom inhale to phantom exhale"
 
 
 # Registering again
@@ -233,7 +233,7 @@ def test_results_that_are_not_wanted_any_more_are_not_the_result(nodes, outcome)
         ("transform", "vtkMRMLLinearTransformNode", "a LinearTransform node, expected a transform that isn't restric"),
         ("transform", "vtkMRMLBSplineTransformNode", "a BSplineTransform node, expected a transform"),
         ("transform", "vtkMRMLScalarVolumeNode", "a Volume node, expected a transform"),
-        ("warped", "vtkMRMLLabelMapVolumeNode", "a LabelMapVolume node, expected a scalar volume for the warped"),
+        ("warped", "vtkMRMLLabelMapVolumeNode", "a LabelMapVolume node, expected a scalar volume for the deformed"),
         ("warped", "vtkMRMLVectorVolumeNode", "a VectorVolume node, expected a scalar volume"),
         ("coverage", "vtkMRMLScalarVolumeNode", "a Volume node, expected a label map for the coverage"),
     ],
@@ -256,14 +256,16 @@ def test_input_as_output_is_refused(nodes, outcome, number, which):
 
 def test_one_node_for_two_results_is_refused(scene, nodes, outcome):
     node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "both")
-    with pytest.raises(NodeError, match="both: found the node for the warped, expected another node for the jacobian"):
+    with pytest.raises(
+        NodeError, match="both: found the node for the deformed volume, expected another node for the Jac"
+    ):
         publish(outcome, *nodes, Outputs(warped=Output(node), jacobian=Output(node)))
     assert node.GetImageData() is None
 
 
 def test_earlier_difference_before_cannot_be_another_output(nodes, outcome):
     first = publish(outcome, *nodes)
-    with pytest.raises(NodeError, match="Difference before .*: found the node for the warped"):
+    with pytest.raises(NodeError, match="Difference before .*: found the node for the deformed volume"):
         publish(outcome, *nodes, into(first, warped=Output(first.difference_before)))
 
 

@@ -19,6 +19,15 @@ VOLUME_CLASSES = {
     "coverage": "vtkMRMLLabelMapVolumeNode",
 }
 """The result volumes, and what kind of node each is."""
+WORDS = {
+    "transform": ("Transform", "displacement field"),
+    "warped": ("Deformed", "deformed volume"),
+    "difference": ("Difference", "difference map"),
+    "difference_before": ("Difference before", "difference map before registration"),
+    "jacobian": ("Jacobian", "Jacobian map"),
+    "coverage": ("Coverage", "coverage"),
+}
+"""The results for users, with the panel's words: what a new node's name starts with, and how messages say it."""
 TRANSFORM_CLASSES = ("vtkMRMLTransformNode", "vtkMRMLGridTransformNode")
 
 
@@ -109,7 +118,7 @@ def check_outputs(
     for name, node in chosen_nodes(outputs).items():
         if node is None:
             continue
-        what, found = name.replace("_", " "), f"{node.GetName()}: found"
+        (_, what), found = WORDS[name], f"{node.GetName()}: found"
         if node.GetScene() is None or node.GetScene() is not fixed.GetScene():
             msg = f"{found} a node that isn't in the scene any more, expected another one for the {what}"
             raise NodeError(msg)

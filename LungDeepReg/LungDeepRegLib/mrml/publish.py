@@ -17,6 +17,7 @@ from .outputs import (
     BEFORE_ROLE,
     ROLE_PREFIX,
     VOLUME_CLASSES,
+    WORDS,
     Outputs,
     ResultNodes,
     check_outputs,
@@ -25,7 +26,6 @@ from .outputs import (
 from .transforms import grid_from_field
 from .volumes import NodeError, image_data, volume_from_node, vtk_matrix
 
-TITLES = {name: name.replace("_", " ").capitalize() for name in (*VOLUME_CLASSES, "transform")}
 WINDOW_SAMPLES = 1_000_000
 Show = Callable[[slicer.vtkMRMLScalarVolumeNode], None]
 
@@ -71,7 +71,7 @@ def publish(
     with all_or_nothing(fixed_node.GetScene()) as changes:
         found: dict[str, slicer.vtkMRMLNode] = {}
         for result, node in chosen_nodes(outputs).items():
-            title = f"{TITLES[result]} {name}"  # what it is comes first: narrow lists cut off the end
+            title = f"{WORDS[result][0]} {name}"  # what it is comes first: narrow lists cut off the end
             if result == "transform":
                 found[result] = place_transform(changes, grid, node, title, fixed_node)
             else:
