@@ -212,9 +212,8 @@ def test_no_arrows_beside_the_image(preset_case):
 
 
 def test_a_large_field_is_thinned_in_place(registration):
-    displacement = module("displacement")
     field = registration.field
-    thin = displacement.thinned(field, 500)
+    thin = module("drawnField").thinned(field, 500)
     assert np.prod(thin.lattice.shape) <= 1000 < np.prod(field.lattice.shape)
     nodes = np.argwhere(np.ones(thin.lattice.shape))[:, ::-1]
     points = nodes @ thin.lattice.ijk_to_ras[:3, :3].T + thin.lattice.ijk_to_ras[:3, 3]

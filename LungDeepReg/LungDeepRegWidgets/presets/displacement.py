@@ -6,35 +6,21 @@ from typing import Any, ClassVar
 
 import numpy as np
 from LungDeepRegLib.displacement_field import DisplacementField
-from LungDeepRegLib.geometry import Lattice, apply
-from LungDeepRegLib.mrml.transforms import field_from_node, grid_from_field
+from LungDeepRegLib.geometry import Lattice
+from LungDeepRegLib.mrml.transforms import field_from_node
 from LungDeepRegLib.mrml.volumes import image_data
 from slicer.i18n import tr as _
 
-from .colors import (
-    GREY,
-    MAGNITUDE,
-    Scale,
-    display,
-    evenTable,
-    legend,
-    niceLimit,
-    refreshLegends,
-    transferFunction,
-)
+from .colors import GREY, MAGNITUDE, Scale, display, evenTable, legend, niceLimit, refreshLegends
+from .drawnField import Inside, inner, insideOf, isOffset, thinned
+from .drawnTransform import drawTransform
 from .lungs import viewOf, windows
 from .preset import Preset
 from .stage import FOUR_UP, Stage
 
-STYLES = ("magnitude", "glyphs", "grid")
 MOST_NODES = {"magnitude": 1_500_000, "glyphs": 200_000, "grid": 200_000}
 """Of the field that is drawn; a finer one is thinned out."""
-MOST_SAMPLES = 100_000
-ARROWS_ACROSS, LINES_ACROSS = 26, 20
-REACH = 2.0
 PERCENTILE = 99.0
-OFFSET_RATIO = 2.0
-"""An offset that is so many times greater than the deformation around it is taken for the table's."""
 
 
 class Displacement(Preset):
@@ -42,10 +28,10 @@ class Displacement(Preset):
 
     The two scans of a patient may lie apart by some cm (another table position): drawn as it is, the field would be
     that offset and nothing else. So the mean displacement inside the covered image may be left out, and is where it
-    is ``OFFSET_RATIO`` times greater than what remains; within one 4D scan the mean is breathing itself and stays.
-    Only a translation is left out, not a rotation or the affine part: what remains is still in mm along the patient's
-    own axes, and the affine part of breathing is what one wants to see. What is drawn is a temporary transform and
-    volume; its *to parent* is the displacement, so that arrows start in the fixed image and point to where the tissue
+    is ``drawnField.OFFSET_RATIO`` times greater than what remains; within one 4D scan the mean is breathing itself and
+    stays. Only a translation is left out, not a rotation or the affine part: what remains is still in mm along the
+    patient's own axes, and the affine part of breathing is what one wants to see. What is drawn is a temporary
+    transform and volume; its *to parent* is the displacement, so that arrows start in the fixed image and point to where the tissue
     is in the moving one (Slicer draws a registration's own node the other way round).
 
     Args:
@@ -141,111 +127,8 @@ class Displacement(Preset):
         self.stage.placeAtLungs(fixed)
         self.stage.showSlicesIn3D(fixed)
         if self.style != "magnitude":
-            self._drawTransform(field, highest, fixed)
+            extent = np.median(viewOf(self.nodes.fixed).lattice.spacing_mm * fixed.GetImageData().GetDimensions())
+            # In 3D one slice can be taken in, where a whole volume of arrows can't.
+            region = self.stage.mostCoronal() or fixed
+            self.percent = drawTransform(temporary, field, self.style, highest, float(extent), region)
         refreshLegends(self.stage.scene)
-
-    def _drawTransform(self, field: DisplacementField, highest: float, fixed: Any) -> None:
-        temporary = self.stage.nodes
-        transform = temporary.add("vtkMRMLTransformNode", _("displacement"))
-        transform.SetAndObserveTransformToParent(grid_from_field(field))
-        colors = temporary.add("vtkMRMLProceduralColorNode", "displacement")
-        colors.SetAndObserveColorTransferFunction(transferFunction(MAGNITUDE, highest))
-        drawn = temporary.add("vtkMRMLTransformDisplayNode", "displacement")
-        drawn.SetAndObserveColorNodeID(colors.GetID())
-        extent = float(np.median(viewOf(self.nodes.fixed).lattice.spacing_mm * fixed.GetImageData().GetDimensions()))
-        if self.style == "glyphs":
-            self.percent = setArrows(drawn, extent, highest)
-        else:
-            setLines(drawn, extent)
-        drawn.SetScalarVisibility(True)
-        drawn.SetScalarRange(0.0, highest)
-        drawn.SetSliceIntersectionThickness(2)
-        # Without a region nothing is drawn in 3D; one slice can be taken in, where a whole volume of arrows can't.
-        drawn.SetAndObserveRegionNode(self.stage.mostCoronal() or fixed)
-        drawn.SetVisibility(True)
-        drawn.SetVisibility2D(True)
-        drawn.SetVisibility3D(True)
-        transform.SetAndObserveDisplayNodeID(drawn.GetID())
-
-
-def setArrows(drawn: Any, extent: float, highest: float) -> float:
-    """Arrows for an image of some mm and displacements up to some mm; returns their length in percent of the true one.
-
-    The longest reach over two of their distances, so that they are seen and don't cover each other.
-    """
-    spacing = extent / ARROWS_ACROSS
-    percent = float(np.clip(100.0 * REACH * spacing / highest, 20.0, 300.0).round(-1))
-    drawn.SetVisualizationMode(drawn.VIS_MODE_GLYPH)
-    drawn.SetGlyphType(drawn.GLYPH_TYPE_ARROW)
-    drawn.SetGlyphSpacingMm(spacing)
-    drawn.SetGlyphScalePercent(percent)
-    drawn.SetGlyphDisplayRangeMinMm(0.03 * highest)
-    drawn.SetGlyphDisplayRangeMaxMm(1000.0)
-    drawn.SetGlyphDiameterMm(spacing / 3)
-    drawn.SetGlyphShaftDiameterPercent(35)
-    drawn.SetGlyphTipLengthPercent(40)
-    return percent
-
-
-def setLines(drawn: Any, extent: float) -> None:
-    """A deformed grid for an image of some mm, to scale."""
-    spacing = extent / LINES_ACROSS
-    drawn.SetVisualizationMode(drawn.VIS_MODE_GRID)
-    drawn.SetGridSpacingMm(spacing)
-    drawn.SetGridResolutionMm(spacing / 4)
-    drawn.SetGridScalePercent(100)
-    drawn.SetGridLineDiameterMm(spacing / 15)
-    drawn.SetGridShowNonWarped(False)
-
-
-class Inside:
-    """Nodes of a lattice, every so many, that lie in an image.
-
-    Args:
-        step: Every which node along each axis.
-        mask: bool ``(K, J, I)`` of these nodes.
-    """
-
-    def __init__(self, step: int, mask: np.ndarray) -> None:
-        self.step, self.mask = step, mask
-
-
-def insideOf(lattice: Lattice, image: Lattice, covered: np.ndarray | None, step: int | None = None) -> Inside:
-    """Which nodes of a lattice lie within an image, and where it isn't 0 if its voxels are given."""
-    step = step or max(1, round((np.prod(lattice.shape) / MOST_SAMPLES) ** (1 / 3)))
-    shape = tuple(-(-n // step) for n in lattice.shape)
-    indices = np.indices(shape).reshape(3, -1)[::-1].T * float(step)
-    points = apply(lattice.ijk_to_ras, indices)
-    inside = image.contains(points)
-    if covered is not None:
-        i, j, k = np.round(apply(image.ras_to_ijk, points[inside])).astype(int).T
-        limits = np.array(covered.shape) - 1
-        inside[inside] = covered[np.minimum(k, limits[0]), np.minimum(j, limits[1]), np.minimum(i, limits[2])] > 0
-    if not inside.any():
-        inside[:] = True  # nothing is covered: the whole field then
-    return Inside(step, inside.reshape(shape))
-
-
-def thinned(field: DisplacementField, most: int) -> DisplacementField:
-    """The field itself, or every second (third, ...) of its nodes where there are more than can be drawn quickly."""
-    step = max(1, int(np.ceil((np.prod(field.lattice.shape) / most) ** (1 / 3))))
-    if step == 1:
-        return field
-    vectors = np.ascontiguousarray(field.vectors[::step, ::step, ::step])
-    matrix = np.array(field.lattice.ijk_to_ras)
-    matrix[:3, :3] *= step
-    return DisplacementField(vectors, Lattice(vectors.shape[:3], matrix))
-
-
-def inner(mask: np.ndarray) -> np.ndarray:
-    """A mask without the outermost nodes, as float32 ``(K, J, I, 1)``: beyond them a field goes on at its border."""
-    weights = np.zeros((*mask.shape, 1), np.float32)
-    weights[1:-1, 1:-1, 1:-1, 0] = mask[1:-1, 1:-1, 1:-1]
-    return weights
-
-
-def isOffset(vectors: np.ndarray) -> bool:
-    """Whether displacements ``(N, 3)`` have a mean that is great beside what they differ from it by."""
-    mean = vectors.mean(axis=0)
-    spread = np.sqrt(np.mean(np.sum((vectors - mean) ** 2, axis=1)))
-    return bool(np.linalg.norm(mean) > OFFSET_RATIO * spread)

@@ -1,0 +1,81 @@
+"""A displacement field drawn by Slicer itself: arrows or a deformed grid, in slices and in 3D."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from LungDeepRegLib.displacement_field import DisplacementField
+from LungDeepRegLib.mrml.transforms import grid_from_field
+from slicer.i18n import tr as _
+
+from .colors import MAGNITUDE, transferFunction
+from .temporaryNodes import TemporaryNodes
+
+ARROWS_ACROSS, LINES_ACROSS = 26, 20
+REACH = 2.0
+
+
+def drawTransform(
+    nodes: TemporaryNodes, field: DisplacementField, style: str, highest: float, extent: float, region: Any
+) -> float:
+    """Draw a field by a temporary transform, which has it as its *to parent*.
+
+    Args:
+        nodes: Takes the transform and what shows it.
+        field: Drawn from each point to where it is displaced.
+        style: ``glyphs`` for arrows, ``grid`` for a deformed grid.
+        highest: Displacement in mm that gets the last color.
+        extent: Size of the image in mm, by which arrows and lines are spaced.
+        region: Node of the volume or slice that is drawn in 3D; without one nothing would be.
+
+    Returns:
+        The length of arrows in percent of the true one; 100 for the grid.
+    """
+    transform = nodes.add("vtkMRMLTransformNode", _("displacement"))
+    transform.SetAndObserveTransformToParent(grid_from_field(field))
+    colors = nodes.add("vtkMRMLProceduralColorNode", "displacement")
+    colors.SetAndObserveColorTransferFunction(transferFunction(MAGNITUDE, highest))
+    drawn = nodes.add("vtkMRMLTransformDisplayNode", "displacement")
+    drawn.SetAndObserveColorNodeID(colors.GetID())
+    percent = setArrows(drawn, extent, highest) if style == "glyphs" else setLines(drawn, extent)
+    drawn.SetScalarVisibility(True)
+    drawn.SetScalarRange(0.0, highest)
+    drawn.SetSliceIntersectionThickness(2)
+    drawn.SetAndObserveRegionNode(region)
+    drawn.SetVisibility(True)
+    drawn.SetVisibility2D(True)
+    drawn.SetVisibility3D(True)
+    transform.SetAndObserveDisplayNodeID(drawn.GetID())
+    return percent
+
+
+def setArrows(drawn: Any, extent: float, highest: float) -> float:
+    """Arrows for an image of some mm and displacements up to some mm; returns their length in percent of the true one.
+
+    The longest reach over two of their distances, so that they are seen and don't cover each other.
+    """
+    spacing = extent / ARROWS_ACROSS
+    percent = float(np.clip(100.0 * REACH * spacing / highest, 20.0, 300.0).round(-1))
+    drawn.SetVisualizationMode(drawn.VIS_MODE_GLYPH)
+    drawn.SetGlyphType(drawn.GLYPH_TYPE_ARROW)
+    drawn.SetGlyphSpacingMm(spacing)
+    drawn.SetGlyphScalePercent(percent)
+    drawn.SetGlyphDisplayRangeMinMm(0.03 * highest)
+    drawn.SetGlyphDisplayRangeMaxMm(1000.0)
+    drawn.SetGlyphDiameterMm(spacing / 3)
+    drawn.SetGlyphShaftDiameterPercent(35)
+    drawn.SetGlyphTipLengthPercent(40)
+    return percent
+
+
+def setLines(drawn: Any, extent: float) -> float:
+    """A deformed grid for an image of some mm, to scale: returns 100."""
+    spacing = extent / LINES_ACROSS
+    drawn.SetVisualizationMode(drawn.VIS_MODE_GRID)
+    drawn.SetGridSpacingMm(spacing)
+    drawn.SetGridResolutionMm(spacing / 4)
+    drawn.SetGridScalePercent(100)
+    drawn.SetGridLineDiameterMm(spacing / 15)
+    drawn.SetGridShowNonWarped(False)
+    return 100.0
