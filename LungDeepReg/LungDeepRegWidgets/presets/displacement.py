@@ -31,8 +31,8 @@ class Displacement(Preset):
     is ``drawnField.OFFSET_RATIO`` times greater than what remains; within one 4D scan the mean is breathing itself and
     stays. Only a translation is left out, not a rotation or the affine part: what remains is still in mm along the
     patient's own axes, and the affine part of breathing is what one wants to see. What is drawn is a temporary
-    transform and volume; its *to parent* is the displacement, so that arrows start in the fixed image and point to where the tissue
-    is in the moving one (Slicer draws a registration's own node the other way round).
+    transform and volume; its *to parent* is the displacement, so that arrows start in the fixed image and point to
+    where the tissue is in the moving one (Slicer draws a registration's own node the other way round).
 
     Args:
         stage: The views.
