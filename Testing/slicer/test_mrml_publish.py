@@ -6,9 +6,23 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 import slicer
+import vtk
 from LungDeepRegLib.metrics import jacobian_determinant
-from LungDeepRegLib.mrml import NodeError, Output, Outputs, ResultNodes, publish, result_nodes, volume_from_node
+from LungDeepRegLib.mrml import (
+    NodeError,
+    Output,
+    Outputs,
+    ResultNodes,
+    difference_before,
+    node_from_volume,
+    publish,
+    result_nodes,
+    volume_from_node,
+)
 from LungDeepRegLib.mrml.changes import Changes
+from LungDeepRegLib.mrml.outputs import VOLUME_CLASSES, WORDS
+from LungDeepRegLib.mrml.transforms import grid_from_field
+from LungDeepRegLib.mrml.volumes import vtk_matrix
 from LungDeepRegLib.volume import canonical
 from scipy.ndimage import binary_erosion
 
@@ -256,17 +270,72 @@ def test_input_as_output_is_refused(nodes, outcome, number, which):
 
 def test_one_node_for_two_results_is_refused(scene, nodes, outcome):
     node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "both")
-    with pytest.raises(
-        NodeError, match="both: found the node for the deformed volume, expected another node for the Jac"
-    ):
+    with pytest.raises(NodeError, match="both: found the node for the deformed volume, expected another node"):
         publish(outcome, *nodes, Outputs(warped=Output(node), jacobian=Output(node)))
     assert node.GetImageData() is None
 
 
 def test_earlier_difference_before_cannot_be_another_output(nodes, outcome):
     first = publish(outcome, *nodes)
-    with pytest.raises(NodeError, match="Difference before .*: found the node for the deformed volume"):
+    with pytest.raises(NodeError, match=r"Difference before .*: found the node for the deformed volume"):
         publish(outcome, *nodes, into(first, warped=Output(first.difference_before)))
+
+
+@pytest.mark.parametrize("output", ["warped", "difference", "jacobian", "coverage"])
+def test_volume_that_is_no_result_is_not_overwritten(scene, nodes, outcome, pair, output):
+    class_name = VOLUME_CLASSES[output]
+    own = node_from_volume(pair.fixed_mask.with_array(pair.fixed_mask.array, "my own"), scene, class_name)
+    before = everything(scene), state(own)
+    expected = rf"my own: found a volume that isn't a registration's result, expected .* for the {WORDS[output][1]}"
+    with pytest.raises(NodeError, match=expected):
+        publish(outcome, *nodes, Outputs(**{output: Output(own)}))
+    assert (everything(scene), state(own)) == before
+
+
+@pytest.mark.parametrize("kind", ["linear", "grid", "composite"])
+def test_transform_that_is_no_result_is_not_overwritten(scene, nodes, outcome, kind):
+    own = scene.AddNewNodeByClass("vtkMRMLTransformNode", "my own")
+    if kind == "linear":
+        own.SetMatrixTransformToParent(vtk_matrix(TABLE))
+    elif kind == "grid":
+        own.SetAndObserveTransformFromParent(grid_from_field(outcome.field))
+    else:
+        own.SetAndObserveTransformToParent(vtk.vtkThinPlateSplineTransform())
+    points = np.random.default_rng(3).uniform(-80, 80, (50, 3))
+    before = everything(scene), from_world(own, points)
+    with pytest.raises(NodeError, match="my own: found a transform that isn't a registration's result, expected"):
+        publish(outcome, *nodes, Outputs(transform=Output(own)))
+    assert everything(scene) == before[0]
+    np.testing.assert_array_equal(from_world(own, points), before[1])
+
+
+@pytest.mark.parametrize("class_name", ["vtkMRMLTransformNode", "vtkMRMLGridTransformNode"])
+@pytest.mark.parametrize("identity", [False, True])
+def test_transform_of_nothing_is_taken(scene, nodes, outcome, class_name, identity):
+    blank = scene.AddNewNodeByClass(class_name, "blank")
+    if identity:
+        nothing = dataclasses.replace(outcome.field, vectors=np.zeros_like(outcome.field.vectors))
+        blank.SetAndObserveTransformFromParent(grid_from_field(nothing))
+    assert publish(outcome, *nodes, Outputs(transform=Output(blank))).transform is blank
+
+
+def test_results_say_what_they_are(nodes, outcome):
+    published = publish(outcome, *nodes)
+    assert {name: getattr(published, name).GetAttribute("LungDeepReg.result") for name in RESULTS} == {
+        name: name for name in RESULTS
+    }
+    assert all(node.GetAttribute("LungDeepReg.result") is None for node in nodes)
+
+
+def test_difference_before_is_found_without_a_transform(scene, nodes, outcome):
+    published = publish(outcome, *nodes, Outputs(transform=None))
+    assert difference_before(published.difference) is published.difference_before
+    assert difference_before(published.warped) is None
+    assert difference_before(None) is None
+    scene.RemoveNode(published.difference_before)
+    assert difference_before(published.difference) is None
+    scene.RemoveNode(published.difference)
+    assert difference_before(published.difference) is None
 
 
 def test_output_that_was_removed_is_refused(scene, nodes, outcome):
@@ -320,7 +389,7 @@ def failing(request, monkeypatch):
 
         return step
 
-    for name in ("new_node", "set_image", "set_from_parent", "show", "put_beside", "set_reference"):
+    for name in ("new_node", "set_image", "set_from_parent", "show", "put_beside", "set_reference", "mark"):
         monkeypatch.setattr(Changes, name, counted(getattr(Changes, name)))
     return left
 
@@ -351,6 +420,7 @@ def test_failure_half_way_leaves_existing_outputs_as_they_were(scene, nodes, out
     assert result_nodes(first.transform) == first
     assert blank.GetImageData() is None
     assert blank.GetDisplayNode() is None
+    assert blank.GetAttribute("LungDeepReg.result") is None
 
 
 # The world, files, SimpleITK

@@ -7,7 +7,7 @@ Slicer module, Slicer's Python console and programs built on ``slicer-core``. No
 
 from .apply import Applied, Prepared, carry_over, prepare
 from .masks import label_volumes, mask_from_node
-from .outputs import Output, Outputs, ResultNodes, check_outputs, result_nodes
+from .outputs import Output, Outputs, ResultNodes, check_outputs, difference_before, result_nodes
 from .publish import publish
 from .sequences import image_sequences, phase_nodes, phases
 from .transforms import field_from_node, node_from_field
@@ -22,6 +22,7 @@ __all__ = [
     "ResultNodes",
     "carry_over",
     "check_outputs",
+    "difference_before",
     "field_from_node",
     "image_sequences",
     "label_volumes",

@@ -53,6 +53,11 @@ class Changes:
         self.undo.callback(node.SetNodeReferenceID, role, node.GetNodeReferenceID(role))
         node.SetNodeReferenceID(role, other.GetID() if other else None)
 
+    def mark(self, node: slicer.vtkMRMLNode, attribute: str, value: str) -> None:
+        """Give a node an attribute, which is saved with the scene."""
+        self.undo.callback(node.SetAttribute, attribute, node.GetAttribute(attribute))
+        node.SetAttribute(attribute, value)
+
     def put_beside(self, node: slicer.vtkMRMLNode, neighbour: slicer.vtkMRMLNode) -> None:
         """Give a node the same parent in the subject hierarchy as another one has."""
         hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(self.scene)

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
+import numpy as np
 import slicer
+import vtk
 
-from .volumes import NodeError
+from .volumes import NodeError, numpy_matrix, voxels
 
 ROLE_PREFIX = "LungDeepReg."
 """The transform node refers to the other results by roles of this prefix and :class:`ResultNodes`' names."""
 BEFORE_ROLE = f"{ROLE_PREFIX}difference_before"
+RESULT_ATTRIBUTE = f"{ROLE_PREFIX}result"
+"""Each result has this attribute, which says what it is by the name in :class:`ResultNodes`."""
 VOLUME_CLASSES = {
     "warped": "vtkMRMLScalarVolumeNode",
     "difference": "vtkMRMLScalarVolumeNode",
@@ -92,6 +96,13 @@ def result_nodes(transform: slicer.vtkMRMLTransformNode | None) -> ResultNodes:
     )
 
 
+def difference_before(difference: slicer.vtkMRMLScalarVolumeNode | None) -> slicer.vtkMRMLScalarVolumeNode | None:
+    """The difference before registration that belongs to a difference map, while both are in the scene; or None."""
+    if difference is None or difference.GetScene() is None:
+        return None
+    return difference.GetNodeReference(BEFORE_ROLE)
+
+
 def chosen_nodes(outputs: Outputs) -> dict[str, slicer.vtkMRMLNode | None]:
     """The wanted results by name, each with the node that receives it, None for a new one."""
     chosen = {}
@@ -101,7 +112,7 @@ def chosen_nodes(outputs: Outputs) -> dict[str, slicer.vtkMRMLNode | None]:
             continue
         chosen[entry.name] = output.node
         if entry.name == "difference":
-            chosen["difference_before"] = output.node.GetNodeReference(BEFORE_ROLE) if output.node else None
+            chosen["difference_before"] = difference_before(output.node)
     return chosen
 
 
@@ -112,7 +123,8 @@ def check_outputs(
 
     Raises:
         NodeError: A node that isn't in the inputs' scene, is of another kind than the result, is one of the inputs, or
-            is to receive two results; an output transform above the fixed image.
+            is to receive two results, or holds something that isn't an earlier result; an output transform above the
+            fixed image.
     """
     taken: dict[str, str] = {fixed.GetID(): "the fixed image", moving.GetID(): "the moving image"}
     for name, node in chosen_nodes(outputs).items():
@@ -130,7 +142,31 @@ def check_outputs(
             msg = f"{found} {taken[node.GetID()]}, expected another node for the {what}"
             raise NodeError(msg)
         taken[node.GetID()] = f"the node for the {what}"
+        if not is_replaceable(node):
+            kind = "transform" if name == "transform" else "volume"
+            msg = (
+                f"{found} a {kind} that isn't a registration's result, expected an empty one, an earlier result or"
+                f' "Create new" for the {what}'
+            )
+            raise NodeError(msg)
     check_not_above(outputs, fixed)
+
+
+def is_replaceable(node: slicer.vtkMRMLVolumeNode | slicer.vtkMRMLTransformNode) -> bool:
+    """Whether nothing of the user's own is lost when a node gets other content: an earlier result, or nothing."""
+    if node.GetAttribute(RESULT_ATTRIBUTE) is not None:
+        return True
+    if node.IsA("vtkMRMLVolumeNode"):
+        return node.GetImageData() is None or not node.GetImageData().GetNumberOfPoints()
+    if node.IsLinear():
+        matrix = vtk.vtkMatrix4x4()
+        node.GetMatrixTransformToParent(matrix)
+        return bool(np.array_equal(numpy_matrix(matrix), np.eye(4)))
+    grid = node.GetTransformFromParentAs("vtkOrientedGridTransform", False)
+    if grid is None:
+        return False
+    image = grid.GetDisplacementGrid()
+    return image is None or image.GetPointData().GetScalars() is None or not voxels(image).any()
 
 
 def described(name: str) -> str:

@@ -15,6 +15,7 @@ from .changes import Changes, all_or_nothing
 from .display import show_diverging, show_like
 from .outputs import (
     BEFORE_ROLE,
+    RESULT_ATTRIBUTE,
     ROLE_PREFIX,
     VOLUME_CLASSES,
     WORDS,
@@ -77,6 +78,7 @@ def publish(
             else:
                 class_name = VOLUME_CLASSES[result]
                 found[result] = place_volume(changes, ready[result], node, class_name, title, fixed_node)
+            changes.mark(found[result], RESULT_ATTRIBUTE, result)
         nodes = ResultNodes(fixed=fixed_node, moving=moving_node, **found)
         refer(changes, nodes)
     return nodes
