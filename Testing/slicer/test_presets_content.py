@@ -9,6 +9,7 @@ from LungDeepRegLib.displacement_field import DisplacementField
 from LungDeepRegLib.mrml import volume_from_node
 from LungDeepRegLib.mrml.transforms import grid_from_field
 from LungDeepRegLib.volume import Volume
+from vtk.util.numpy_support import vtk_to_numpy
 
 from Testing.slicer.mrml_cases import window
 
@@ -71,13 +72,27 @@ def test_checkerboard_takes_cubes_of_both_in_turn(preset_case):
     fixed, warped = (volume_from_node(getattr(preset_case.nodes, name)) for name in ("fixed", "warped"))
     shown = volume_from_node(preset_case.volume())
     assert shown.lattice == warped.lattice
-    side = (warped.lattice.spacing_mm[::-1] * warped.array.shape).max() / 4
-    k, j, i = np.indices(shown.array.shape)
-    size = np.round(side / warped.lattice.spacing_mm[::-1])
-    odd = (k // size[0] + j // size[1] + i // size[2]) % 2 == 1
-    np.testing.assert_array_equal(shown.array, np.where(odd, warped.array, fixed.array))
+    np.testing.assert_array_equal(shown.array, in_cubes(fixed, warped.array, 4))
     board.setSquares(2)
     assert (volume_from_node(preset_case.volume()).array != shown.array).any()
+
+
+def in_cubes(fixed, other, squares) -> np.ndarray:
+    """An array and that of a fixed volume in turn, in cubes."""
+    spacing = fixed.lattice.spacing_mm[::-1]
+    size = np.round((spacing * other.shape).max() / squares / spacing)
+    k, j, i = np.indices(other.shape)
+    odd = (k // size[0] + j // size[1] + i // size[2]) % 2 == 1
+    return np.where(odd, other, fixed.array)
+
+
+def test_checkerboard_of_a_scanner_that_adds_1024(preset_case):
+    for node in (preset_case.nodes.moving, preset_case.nodes.warped):
+        vtk_to_numpy(node.GetImageData().GetPointData().GetScalars())[:] += 1024
+    preset_case.show("Checkerboard", squares=4)
+    fixed, warped = (volume_from_node(getattr(preset_case.nodes, name)) for name in ("fixed", "warped"))
+    expected = in_cubes(fixed, warped.array - 1024, 4)
+    np.testing.assert_allclose(volume_from_node(preset_case.volume()).array, expected, atol=1)
 
 
 def test_checkerboard_of_other_voxels_is_refused(preset_case):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
@@ -80,8 +81,9 @@ class Checkerboard(Preset):
         spacing = fixed.lattice.spacing_mm[::-1]
         side = (spacing * fixed.array.shape).max() / self.squares
         voxels = np.maximum(1, np.round(side / spacing)).astype(int)
-        other = matched(warped.array, *self._windows[::-1], fixed.array.dtype)
-        mix(viewOf(self._board).array, fixed.array, other, voxels)
+        board = viewOf(self._board).array
+        own, other = self._windows
+        mix(board, fixed.array, warped.array, voxels, lambda block: matched(block, other, own, board.dtype))
         self._board.GetImageData().GetPointData().GetScalars().Modified()
         self._board.GetImageData().Modified()
 
@@ -91,19 +93,32 @@ def matched(array: np.ndarray, window: tuple[float, float], wanted: tuple[float,
     if window == wanted:
         return array.astype(dtype, copy=False)
     scale = (wanted[1] - wanted[0]) / (window[1] - window[0])
-    scaled = (array.astype(np.float32) - window[0]) * scale + wanted[0]
+    scaled = array.astype(np.float32)
+    scaled -= window[0]
+    scaled *= scale
+    scaled += wanted[0]
     if np.dtype(dtype).kind in "iu":
         limits = np.iinfo(dtype)
-        scaled = np.clip(np.rint(scaled), limits.min, limits.max)
+        np.rint(scaled, out=scaled)
+        np.clip(scaled, limits.min, limits.max, out=scaled)
     return scaled.astype(dtype)
 
 
-def mix(board: np.ndarray, first: np.ndarray, second: np.ndarray, voxels: np.ndarray) -> None:
-    """Fill an array ``(K, J, I)`` by two others in blocks of so many voxels; the first is at the corner."""
+def mix(
+    board: np.ndarray,
+    first: np.ndarray,
+    second: np.ndarray,
+    voxels: np.ndarray,
+    reading: Callable[[np.ndarray], np.ndarray],
+) -> None:
+    """Fill an array ``(K, J, I)`` by two others in blocks of so many voxels; the first is at the corner.
+
+    The second one's values are read anew, block by block: a whole image of floats would take five times as long.
+    """
     board[...] = first
     starts = [range(0, extent, int(size)) for extent, size in zip(first.shape, voxels, strict=True)]
     for row, k in enumerate(starts[0]):
         for column, j in enumerate(starts[1]):
             for i in starts[2][(row + column + 1) % 2 :: 2]:
                 block = tuple(slice(a, a + int(size)) for a, size in zip((k, j, i), voxels, strict=True))
-                board[block] = second[block]
+                board[block] = reading(second[block])
