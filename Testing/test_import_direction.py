@@ -21,6 +21,7 @@ LAYERS = (
         "displacement_field",
         "intensity",
         "inversion",
+        "labels",
         "landmarks",
         "lung_mask",
         "metrics",

@@ -10,6 +10,7 @@ from scipy import ndimage
 from .field_sampling import inside
 from .geometry import Lattice, apply, corner_indices, covering_lattice, index_box
 from .intensity import Intensity
+from .labels import Marked, cropped, marks, name_of
 from .resampling import averaged, resample, world_grid
 from .volume import Volume, VolumeError, slabs
 from .warp import warp
@@ -102,11 +103,11 @@ def close_and_fill(mask: np.ndarray, lattice: Lattice) -> np.ndarray:
     return filled[inner]
 
 
-def mask_on(labels: Sequence[Volume], like: Volume) -> np.ndarray:
-    """The mask that label volumes make together: where the nearest voxel of any of them is greater than 0.
+def mask_on(labels: Sequence[Volume | Marked], like: Volume) -> np.ndarray:
+    """The mask that label images make together: where the nearest voxel of any of them is marked.
 
     Args:
-        labels: On any voxels; beyond its own voxels each marks nothing.
+        labels: On any voxels; beyond its own voxels each marks nothing. A Volume marks where it is greater than 0.
         like: The image that the mask is for.
 
     Returns:
@@ -116,10 +117,11 @@ def mask_on(labels: Sequence[Volume], like: Volume) -> np.ndarray:
         VolumeError: Labels that mark nothing there.
     """
     mask = np.zeros(like.lattice.shape, bool)
-    for volume in labels:
-        mark(mask, volume.with_array(volume.array > 0), like.lattice)
+    for image in labels:
+        for marked in marks(image):
+            mark(mask, marked, like.lattice)
     if not mask.any():
-        names = ", ".join(dict.fromkeys(volume.name for volume in labels)) or "no labels"
+        names = ", ".join(dict.fromkeys(name_of(image) for image in labels)) or "no labels"
         msg = f"{names}: found an empty mask on the voxels of {like.name}, expected some lung"
         raise VolumeError(msg)
     return mask
@@ -130,18 +132,16 @@ def mark(mask: np.ndarray, marked: Volume, lattice: Lattice) -> None:
     if marked.lattice == lattice:
         mask |= marked.array
         return
-    if not marked.array.any():
+    part = cropped(marked)
+    if part is None:
         return
-    along = [np.flatnonzero(marked.array.any(axis=tuple({0, 1, 2} - {axis}))) for axis in (2, 1, 0)]
-    first, last = (np.array([indices[end] for indices in along]) for end in (0, -1))
-    corners = first + corner_indices(tuple((last - first + 1)[::-1]), outer=True)
-    reached = apply(lattice.ras_to_ijk @ marked.ijk_to_ras, corners)
+    reached = apply(lattice.ras_to_ijk @ part.ijk_to_ras, corner_indices(part.array.shape, outer=True))
     size = np.array(lattice.shape[::-1])
     start = np.clip(np.floor(reached.min(axis=0)).astype(int), 0, size - 2)  # a lattice has two voxels along each axis
     stop = np.clip(np.ceil(reached.max(axis=0)).astype(int) + 1, start + 2, size)
     i, j, k = (slice(int(a), int(b)) for a, b in zip(start, stop, strict=True))
-    box, part, source = index_box(lattice, start, stop - start), mask[k, j, i], marked.tensor()
+    box, wanted, source = index_box(lattice, start, stop - start), mask[k, j, i], part.tensor()
     for planes, slab in slabs(box):
-        grid = world_grid(slab, marked.lattice)
-        near = (warp(source, grid, mode="nearest")[0, 0] > 0) & inside(grid, marked.lattice)[0]
-        part[planes] |= near.numpy()
+        grid = world_grid(slab, part.lattice)
+        near = (warp(source, grid, mode="nearest")[0, 0] > 0) & inside(grid, part.lattice)[0]
+        wanted[planes] |= near.numpy()

@@ -240,6 +240,22 @@ def test_labels_on_the_images_own_voxels_and_on_a_part_of_them(chest):
     np.testing.assert_array_equal(cut.array, before)
 
 
+def test_values_of_a_label_map(chest):
+    """Only those that are wanted, on the image's own voxels and on a cut of them."""
+    sides = chest.fixed_mask
+    assert np.isin([1, 2], sides.array).all()
+    part = index_box(sides.lattice, np.array([5, 6, 27]), np.array([40, 30, 20]))
+    cut = Volume(sides.array[27:47, 6:36, 5:45], part.ijk_to_ras)
+    inside = np.zeros(sides.array.shape, np.uint8)
+    inside[27:47, 6:36, 5:45] = cut.array
+    for values in ([1], [2], [1, 2]):
+        whole, found = (mask_on([{"labels": labels, "values": values}], chest.fixed) for labels in (sides, cut))
+        np.testing.assert_array_equal(whole, np.isin(sides.array, values))
+        np.testing.assert_array_equal(found, np.isin(inside, values))
+    with pytest.raises(VolumeError, match=r"found an empty mask"):
+        mask_on([{"labels": sides, "values": [3]}], chest.fixed)
+
+
 def test_labels_that_mark_nothing_are_named(chest):
     away = chest.fixed_mask.ijk_to_ras.copy()
     away[0, 3] += 1000

@@ -6,16 +6,18 @@ import slicer
 import vtk
 from LungDeepRegLib.displacement_field import DisplacementField, lattice_points
 from LungDeepRegLib.geometry import apply, covering_lattice
+from LungDeepRegLib.lung_mask import mask_on
 from LungDeepRegLib.mrml import (
     NodeError,
     label_volumes,
     mask_from_node,
     node_from_field,
     node_from_volume,
-    volume_from_node,
 )
-from LungDeepRegLib.mrml.volumes import image_data, vtk_matrix
-from LungDeepRegLib.volume import Volume
+from LungDeepRegLib.mrml.masks import BINARY_LABELMAP
+from LungDeepRegLib.mrml.volumes import image_data, voxels, vtk_matrix
+from LungDeepRegLib.volume import Volume, VolumeError
+from LungDeepRegLib.worker.exchange import load, save
 from scipy.spatial.transform import Rotation
 
 from Testing.slicer.scene import linear_transform
@@ -87,22 +89,41 @@ def test_label_map_on_other_voxels_is_taken_by_nearest_neighbour(scene, pair):
     np.testing.assert_array_equal(mask.ravel(), expected)
 
 
-def test_labels_for_the_worker_are_cut_to_what_is_labelled(scene, pair):
-    (volume,) = label_volumes(label_map(scene, pair.fixed_mask), pair.fixed)
-    assert volume.array.dtype == np.uint8
-    assert volume.array.sum() == (pair.fixed_mask.array > 0).sum()
-    assert volume.array.size < pair.fixed_mask.array.size
-    inner = volume.array[1:-1, 1:-1, 1:-1]
-    assert inner.sum() == volume.array.sum()
-    assert all(inner.any(axis=axes)[[0, -1]].all() for axes in [(1, 2), (0, 2), (0, 1)])
-
-
-def test_labels_and_inputs_share_no_memory(scene, pair):
+def test_label_map_is_handed_over_as_it_lies_in_memory(scene, pair):
     node = label_map(scene, pair.fixed_mask)
-    before = volume_from_node(node).array
-    for volume in label_volumes(node, pair.fixed):
-        volume.array[:] = 3
-    np.testing.assert_array_equal(volume_from_node(node).array, before)
+    (volume,) = label_volumes(node, pair.fixed)
+    np.testing.assert_array_equal(volume.array, pair.fixed_mask.array)
+    assert np.shares_memory(volume.array, voxels(node.GetImageData()))
+    assert not volume.array.flags.writeable
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_segments_are_handed_over_as_they_lie_in_memory(scene, image, shared):
+    """A label map that they share but once, with the values that are wanted of it."""
+    node = segmentation(scene, image, BOXES)
+    contents = node.GetSegmentation()
+    if shared:
+        contents.CollapseBinaryLabelmaps(True)
+    segments = [contents.GetSegment(segment_id) for segment_id in contents.GetSegmentIDs()]
+    found = label_volumes(node, image)
+    assert [entry["labels"].name for entry in found] == (["left, right"] if shared else ["left", "right"])
+    assert [value for entry in found for value in entry["values"]] == [s.GetLabelValue() for s in segments]
+    for entry, segment in zip(found, segments, strict=False):
+        array = entry["labels"].array
+        assert np.shares_memory(array, voxels(segment.GetRepresentation(BINARY_LABELMAP)))
+        assert not array.flags.writeable
+    (only,) = label_volumes(node, image, [contents.GetSegmentIDs()[1]])
+    assert only["values"] == [segments[1].GetLabelValue()]
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_what_the_worker_gets_makes_the_same_mask_there(scene, image, shared, tmp_path):
+    node = segmentation(scene, image, BOXES)
+    if shared:
+        node.GetSegmentation().CollapseBinaryLabelmaps(True)
+    save(label_volumes(node, image), tmp_path / "request")
+    mask = mask_on(load(tmp_path / "request"), image)
+    np.testing.assert_array_equal(mask, expected(image, "left", "right"))
 
 
 def test_segments_that_share_a_label_map_are_told_apart(scene, image):
@@ -148,10 +169,18 @@ def test_mask_below_a_non_linear_transform_is_refused_by_name(scene, pair, image
         label_volumes(node, image)
 
 
-def test_empty_label_map_is_refused(scene, image):
-    node = label_map(scene, image.with_array(np.zeros(image.array.shape, np.uint8), "nothing"))
-    with pytest.raises(NodeError, match="nothing: found an empty mask"):
-        label_volumes(node, image)
+def test_empty_labels_are_refused(scene, image):
+    """Where the mask is made, which takes time; segments without any voxels at once."""
+    empty = image.with_array(np.zeros(image.array.shape, np.uint8), "nothing")
+    node = label_map(scene, empty)
+    with pytest.raises(NodeError, match="nothing: found an empty mask on the voxels of phantom exhale"):
+        mask_from_node(node, image)
+    with pytest.raises(VolumeError, match="nothing: found an empty mask on the voxels of phantom exhale"):
+        mask_on(label_volumes(node, image), image)
+    lobes = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "lobes")
+    lobes.GetSegmentation().AddEmptySegment("left")
+    with pytest.raises(NodeError, match="lobes: found an empty mask on the voxels of phantom exhale"):
+        label_volumes(lobes, image)
 
 
 def test_segments_are_taken_one_by_one_or_all_together(scene, image):

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import slicer
 
+from ..labels import labelled_box
 from ..volume import Volume
 from .changes import Changes
 from .display import Look
-from .masks import BINARY_LABELMAP, checked_segments, labelled_box, layer_volume, with_label_maps
+from .masks import BINARY_LABELMAP, checked_segments, layer_volume, with_label_maps
 from .volumes import image_data, vtk_matrix, world_matrix
 
 if TYPE_CHECKING:
@@ -51,10 +51,9 @@ class Segmentation:
             if layer.IsEmpty():
                 continue
             volume = layer_volume(layer, to_world, node.GetName())
-            present = labels_in(volume)
             for segment_id in segmentation.GetSegmentIDsForLayer(number, BINARY_LABELMAP):
                 of_segment[segment_id] = len(images)
-                if segmentation.GetSegment(segment_id).GetLabelValue() in present:
+                if holds(volume, segmentation.GetSegment(segment_id).GetLabelValue()):
                     empty.remove(segment_id)
             images.append({"volume": volume, "labels": True})
         segments = []
@@ -82,22 +81,20 @@ class Segmentation:
 
     def warnings(self, answers: Sequence[dict[str, Volume]]) -> list[str]:
         """Which segments have nothing left."""
-        left = [labels_in(answer["warped"]) for answer in answers]
         lost = [
             segment.GetName()
             for segment_id, segment, layer in self.segments
-            if segment_id not in self.empty and layer is not None and segment.GetLabelValue() not in left[layer]
+            if segment_id not in self.empty and layer is not None
+            if not holds(answers[layer]["warped"], segment.GetLabelValue())
         ]
         if not lost:
             return []
         return [f"{self.name}: nothing of {', '.join(lost)} reaches the fixed image through this transform"]
 
 
-def labels_in(volume: Volume) -> set[int]:
-    """Which labels greater than 0 there are."""
-    present = np.zeros(max(int(volume.array.max()), 0) + 1, bool)
-    present[volume.array[volume.array > 0]] = True
-    return set(np.flatnonzero(present).tolist())
+def holds(volume: Volume, label: int) -> bool:
+    """Whether a label is there; one that is, is found without looking at everything."""
+    return any(bool((plane == label).any()) for plane in volume.array)
 
 
 def label_image(labels: Volume) -> slicer.vtkOrientedImageData:

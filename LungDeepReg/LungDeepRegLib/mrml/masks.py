@@ -8,8 +8,9 @@ import numpy as np
 import slicer
 import vtk
 
-from ..geometry import Lattice, apply, corner_indices, index_box
-from ..volume import Volume
+from ..geometry import Lattice, apply, corner_indices
+from ..labels import Marked
+from ..volume import Volume, VolumeError
 from .volumes import NodeError, numpy_matrix, volume_from_node, voxels, vtk_matrix, world_matrix
 
 BINARY_LABELMAP = slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName()
@@ -33,22 +34,22 @@ def mask_from_node(
     Raises:
         NodeError: As :func:`label_volumes`.
     """
-    from ..resampling import resample
+    from ..lung_mask import mask_on
 
-    mask = np.zeros(like.array.shape, dtype=bool)
-    for labels in label_volumes(node, like, segment_ids):
-        mask |= resample(labels, like.lattice, mode="nearest").array > 0
-    if not mask.any():
-        raise NodeError(no_mask(node, like))
-    return mask
+    try:
+        return mask_on(label_volumes(node, like, segment_ids), like)
+    except VolumeError as error:
+        raise NodeError(no_mask(node, like)) from error
 
 
 def label_volumes(
     node: slicer.vtkMRMLLabelMapVolumeNode | slicer.vtkMRMLSegmentationNode,
     like: Volume,
     segment_ids: Sequence[str] | None = None,
-) -> list[Volume]:
+) -> list[Volume | Marked]:
     """What together makes a mask: a label map (whatever is greater than 0), or segments of a segmentation.
+
+    Nothing is computed or copied, so that it takes no time: the arrays are read-only and show the node's own memory.
 
     Args:
         node: A label map or a segmentation, on any voxels.
@@ -56,49 +57,29 @@ def label_volumes(
         segment_ids: Which segments of a segmentation, together; None for all of them.
 
     Returns:
-        uint8 volumes of 0 and 1, in world coordinates, of the part that isn't empty with a rim of zeros, so that each
-        ends where it ends. Where any is 1 on the voxels of ``like``, by nearest neighbour, there is the mask.
+        What :func:`lung_mask.mask_on` takes, in world coordinates: the label map, or the label maps that the segments
+        share and which values in them are meant. Whether anything is marked there is for it to find out.
 
     Raises:
-        NodeError: Another kind of node, unknown segments, an empty mask or one that lies beside the image, a
+        NodeError: Another kind of node, unknown segments, segments without voxels, labels that lie beside the image, a
             non-linear parent transform; also as :func:`volume_from_node`.
     """
+    found: list[Volume | Marked]
     if node is not None and node.IsA("vtkMRMLSegmentationNode"):
         chosen = checked_segments(node, segment_ids)
         segmentation, to_world = with_label_maps(node, like.lattice), world_matrix(node)
-        found = [segment_volume(segmentation.GetSegment(segment), to_world) for segment in chosen]
+        found = [*shared_labels([segmentation.GetSegment(segment) for segment in chosen], to_world)]
     else:
-        found = [cropped(volume_from_node(node, copy=False))]
-    volumes = [volume for volume in found if volume is not None and may_overlap(volume.lattice, like.lattice)]
-    if not volumes:
+        found = [volume_from_node(node, copy=False)]
+    near = [labels for labels in found if may_overlap(lattice_of(labels), like.lattice)]
+    if not near:
         raise NodeError(no_mask(node, like))
-    return volumes
+    return near
 
 
 def no_mask(node: slicer.vtkMRMLNode, like: Volume) -> str:
     """What to say of a mask of nothing."""
     return f"{node.GetName()}: found an empty mask on the voxels of {like.name}, expected some lung"
-
-
-def cropped(labels: Volume) -> Volume | None:
-    """Where a label map is greater than 0, as 0 and 1, cut to that with a rim of zeros; None if it is nowhere."""
-    box = labelled_box(labels.array > 0)
-    if box is None:
-        return None
-    array = np.pad((labels.array[box] > 0).astype(np.uint8), 1)
-    first = np.array([axis.start - 1 for axis in box[::-1]])
-    return Volume(array, index_box(labels.lattice, first, np.array(array.shape[::-1])).ijk_to_ras, labels.name)
-
-
-def labelled_box(labelled: np.ndarray) -> tuple[slice, slice, slice] | None:
-    """The least box, along ``(k, j, i)``, around all that is True in ``(K, J, I)``; None if nothing is."""
-    in_plane = np.any(labelled, axis=0)
-    along = (np.any(labelled, axis=(1, 2)), np.any(in_plane, axis=1), np.any(in_plane, axis=0))
-    ends = [np.flatnonzero(axis) for axis in along]
-    if not all(found.size for found in ends):
-        return None
-    k, j, i = (slice(int(found[0]), int(found[-1]) + 1) for found in ends)
-    return k, j, i
 
 
 def may_overlap(a: Lattice, b: Lattice) -> bool:
@@ -122,17 +103,26 @@ def checked_segments(node: slicer.vtkMRMLSegmentationNode, segment_ids: Sequence
     return present if segment_ids is None else list(segment_ids)
 
 
-def segment_volume(segment: slicer.vtkSegment, to_world: np.ndarray) -> Volume | None:
-    """One segment's own part of its label map, as 0 and 1, with a rim; None for an empty one."""
-    layer = segment.GetRepresentation(BINARY_LABELMAP)
-    if layer is None or layer.IsEmpty():
-        return None
-    labels = layer_volume(layer, to_world, segment.GetName())
-    return cropped(labels.with_array(labels.array == segment.GetLabelValue()))
+def shared_labels(segments: Sequence[slicer.vtkSegment], to_world: np.ndarray) -> list[Marked]:
+    """The label maps that segments lie in, each with the values of those segments; empty ones are left out."""
+    layers: dict[slicer.vtkOrientedImageData, list[slicer.vtkSegment]] = {}
+    for segment in segments:
+        layer = segment.GetRepresentation(BINARY_LABELMAP)
+        if layer is not None and not layer.IsEmpty():
+            layers.setdefault(layer, []).append(segment)
+    return [
+        Marked(
+            labels=layer_volume(layer, to_world, ", ".join(segment.GetName() for segment in inside)),
+            values=[segment.GetLabelValue() for segment in inside],
+        )
+        for layer, inside in layers.items()
+    ]
 
 
 def layer_volume(layer: slicer.vtkOrientedImageData, to_world: np.ndarray, name: str) -> Volume:
-    """A label map of a segmentation, shared by several segments or not, with a rim of zeros.
+    """A label map of a segmentation, shared by several segments or not; read-only, in the segmentation's memory.
+
+    Where it is a single slice thick it becomes a copy with a rim of zeros, since a volume is two voxels at least.
 
     Args:
         layer: Labels on an extent of any origin.
@@ -141,10 +131,18 @@ def layer_volume(layer: slicer.vtkOrientedImageData, to_world: np.ndarray, name:
     """
     matrix = vtk.vtkMatrix4x4()
     layer.GetImageToWorldMatrix(matrix)
-    first = np.array(layer.GetExtent()[::2]) - 1
+    array, first = voxels(layer), np.array(layer.GetExtent()[::2])
+    if min(array.shape) == 1:
+        array, first = np.pad(array, 1), first - 1
+    array.flags.writeable = False
     ijk_to_ras = numpy_matrix(matrix)
     ijk_to_ras[:3, 3] += ijk_to_ras[:3, :3] @ first
-    return Volume(np.pad(voxels(layer), 1), to_world @ ijk_to_ras, name)
+    return Volume(array, to_world @ ijk_to_ras, name)
+
+
+def lattice_of(labels: Volume | Marked) -> Lattice:
+    """The voxels of labels."""
+    return labels.lattice if isinstance(labels, Volume) else labels["labels"].lattice
 
 
 def with_label_maps(node: slicer.vtkMRMLSegmentationNode, lattice: Lattice) -> slicer.vtkSegmentation:
