@@ -2,12 +2,12 @@
 
 import dataclasses
 import importlib
-import sys
 from pathlib import Path
 
 import pytest
 from LungDeepRegLib.mrml import publish
 
+from Testing.slicer.fresh_imports import refusing
 from Testing.slicer.gui import choose, click, process_events_until
 from Testing.slicer.mrml_cases import outcome_of
 
@@ -26,14 +26,12 @@ def panel(preset_case):
     panel.leave()
 
 
-def test_without_a_result_the_engine_is_not_loaded(slicer_application, monkeypatch):
-    for name in [name for name in sys.modules if name.split(".")[0] in ("LungDeepRegWidgets", "LungDeepRegLib")]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, "LungDeepRegLib", None)  # an import of it raises ImportError
-    panel = importlib.import_module("LungDeepRegWidgets.viewsPanel").ViewsPanel(None, str(UI))
-    panel.setResult(None)
-    for name in NAMES:
-        assert "Register first" in button(panel, name).toolTip
+def test_without_a_result_the_engine_is_not_loaded(slicer_application):
+    with refusing("LungDeepRegLib"):
+        panel = importlib.import_module("LungDeepRegWidgets.viewsPanel").ViewsPanel(None, str(UI))
+        panel.setResult(None)
+        for name in NAMES:
+            assert "Register first" in button(panel, name).toolTip
 
 
 def button(panel, name):
