@@ -12,7 +12,6 @@ from typing import Any
 
 import slicer
 import vtk
-from LungDeepRegWidgets.registration import forget
 from LungDeepRegWidgets.settings import Alignment, Device, Modality, Refinement, SimilarityMeasure, Weights
 from slicer import (
     vtkMRMLDisplayableNode,
@@ -161,8 +160,7 @@ class LungDeepRegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     @vtk.calldata_type(vtk.VTK_OBJECT)
     def onNodeRemoved(self, _caller: Any, _event: Any, node: Any) -> None:
         """Let go of a node that goes, and stop a registration whose image it is."""
-        if self.register.parameters is not None:
-            forget(self.register.parameters, node)
+        self.register.forget(node)
         if self.logic.needs(node):
             self.logic.cancel()
             self.register.showStopped(_("Stopped: {name} was removed.").format(name=node.GetName()))

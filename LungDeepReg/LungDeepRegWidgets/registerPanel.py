@@ -12,7 +12,7 @@ from slicer.i18n import tr as _
 from .maskInput import MaskInput
 from .phaseInput import PhaseInput
 from .pytorch import TorchUnavailable, ensureTorch, messageFor
-from .registration import keepOutputs, releaseOutputs, whatIsMissing
+from .registration import forget, keepOutputs, releaseOutputs, whatIsMissing
 from .resultText import resultText
 from .sampleData import PHANTOM, SampleDataCanceled, loadSamplePair
 from .settings import Device, Weights
@@ -87,6 +87,13 @@ class RegisterPanel:
     def choose(self, fixed: Any, moving: Any) -> None:
         """Select two volumes."""
         self.parameters.fixedVolume, self.parameters.movingVolume = fixed, moving
+
+    def forget(self, node: Any) -> None:
+        """Let go of a node that is about to be removed, in the parameters and in the boxes."""
+        if self.parameters is not None:
+            forget(self.parameters, node)
+            for mask in self._masks:
+                mask.setParameters(self.parameters)
 
     def onSwap(self) -> None:
         """Exchange fixed and moving volume, with their masks."""

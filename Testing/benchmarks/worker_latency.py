@@ -7,7 +7,6 @@ Run by hand, on a machine that does nothing else:
 It registers the demo's pair twice, then passes a pair of 512 x 512 x 300 voxels to and fro. Temporary files: 2 GB.
 """
 
-# ruff: noqa: T201
 import sys
 import time
 

@@ -175,7 +175,7 @@ def test_declining_installs_nothing_and_asks_again_next_time(pytorch, monkeypatc
     extension = Extension(site)
     use(monkeypatch, extension)
     for _ in range(2):
-        with pytest.raises(pytorch.TorchUnavailable, match='Click "Register" again'):
+        with pytest.raises(pytorch.TorchUnavailable, match="Click again"):
             pytorch.ensureTorch(lambda question: False)
     assert not extension.calls
 
@@ -184,7 +184,7 @@ def test_slicers_dialog_asks_by_default(pytorch, monkeypatch, site):
     asked = []
     monkeypatch.setattr("slicer.util.confirmOkCancelDisplay", lambda text, windowTitle: asked.append(text))
     use(monkeypatch, Extension(site))
-    with pytest.raises(pytorch.TorchUnavailable, match="not installed, so nothing was registered"):
+    with pytest.raises(pytorch.TorchUnavailable, match="not installed, so nothing was computed"):
         pytorch.ensureTorch()
     assert len(asked) == 1
 
