@@ -42,8 +42,7 @@ def missing() -> str:
 def declined() -> str:
     """The user said no."""
     return _(
-        "PyTorch was not installed, so nothing was computed."
-        " Click again to be asked again; nothing else was changed."
+        "PyTorch was not installed, so nothing was computed. Click again to be asked again; nothing else was changed."
     )
 
 

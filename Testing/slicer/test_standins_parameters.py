@@ -1,6 +1,7 @@
 """The stand-in of Slicer's typed parameter nodes: stored and connected as in Slicer, and the rest refused."""
 
 import enum
+import gc
 from pathlib import Path
 from typing import Annotated, Optional, Union
 
@@ -213,3 +214,15 @@ def test_connect_gui_twice_overwrites_what_a_combo_box_shows(parameters, node):
     parameters.connectGui(panel)
     Parameters(node).connectGui(panel)
     assert parameters.speed is Speed.SLOW
+
+
+def test_a_node_outlives_what_was_connected_to_it(scene):
+    """The garbage collector may clear it, and the node in the scene must not call it then."""
+    spin = qt.QSpinBox()
+    scene.AddNewNodeByClass("vtkMRMLScriptedModuleNode", "kept")
+    parameters = Parameters(scene.GetFirstNodeByName("kept"))
+    parameters.disconnectGui(parameters.connectParametersToGui({"count": spin}))
+    del parameters
+    gc.collect()
+    scene.GetFirstNodeByName("kept").SetAttribute("changed", "yes")
+    assert spin.value == 3

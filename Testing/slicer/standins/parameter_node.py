@@ -130,7 +130,8 @@ class Wrapper:
         for name, connector in connectors.items():
             connector.write(self.getValue(name))
             connector.connect(self._follower(name, connector))
-        self.AddObserver(vtk.vtkCommand.ModifiedEvent, lambda *_: self._show())
+        own = weakref.ref(self)  # else a node without its panel could call what Python has cleared as garbage already
+        self.AddObserver(vtk.vtkCommand.ModifiedEvent, lambda *_: own() and own()._show())
         return tag
 
     def disconnectGui(self, tag) -> None:
