@@ -130,8 +130,10 @@ class Wrapper:
         for name, connector in connectors.items():
             connector.write(self.getValue(name))
             connector.connect(self._follower(name, connector))
-        own = weakref.ref(self)  # else a node without its panel could call what Python has cleared as garbage already
-        self.AddObserver(vtk.vtkCommand.ModifiedEvent, lambda *_: own() and own()._show())
+        own = weakref.ref(self)
+        observer = self.AddObserver(vtk.vtkCommand.ModifiedEvent, lambda *_: own() and own()._show())
+        # Else VTK could call a function that Python's garbage collector has taken apart: it doesn't see who holds it.
+        weakref.finalize(self, self.parameterNode.RemoveObserver, observer)
         return tag
 
     def disconnectGui(self, tag) -> None:
