@@ -65,8 +65,8 @@ class Tasks:
         """Register two images.
 
         Args:
-            request: ``fixed`` and ``moving``: Volumes; ``fixed_mask`` and ``moving_mask``: lists of label Volumes on
-                any voxels, or None; ``options``: of :class:`registration.Options`; ``weights``: ``bundled``, ``none``
+            request: ``fixed`` and ``moving``: Volumes; ``fixed_mask`` and ``moving_mask``: lists of what
+                :func:`lung_mask.mask_on` takes, or None; ``options``: of :class:`registration.Options`; ``weights``: ``bundled``, ``none``
                 or a path.
             progress: Told the stage and its fraction.
 
