@@ -66,8 +66,8 @@ class Tasks:
 
         Args:
             request: ``fixed`` and ``moving``: Volumes; ``fixed_mask`` and ``moving_mask``: lists of what
-                :func:`lung_mask.mask_on` takes, or None; ``options``: of :class:`registration.Options`; ``weights``: ``bundled``, ``none``
-                or a path.
+                :func:`lung_mask.mask_on` takes, or None; ``options``: of :class:`registration.Options`;
+                ``weights``: ``bundled``, ``none`` or a path.
             progress: Told the stage and its fraction.
 
         Raises:
