@@ -19,7 +19,6 @@ def test_lines_for_the_python_console_register_two_nodes(slicer_application, pai
         node_from_volume(volume.with_array(volume.array, name), slicer.mrmlScene)
     console = {"getNode": slicer.mrmlScene.GetFirstNodeByName}
     exec(lines, console)
-    console["logic"].close()
 
     fixed, moving = pair.fixed_landmarks.points_ras, pair.moving_landmarks.points_ras
     mapped = from_world(slicer.mrmlScene.GetFirstNodeByName("Transform inhale to exhale"), fixed)
