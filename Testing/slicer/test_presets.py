@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+from PySide6 import QtCore
 
 from Testing.slicer.mrml_cases import hierarchy_of
 from Testing.slicer.preset_cases import PRESETS
@@ -104,3 +105,38 @@ def lung_in(view, pair) -> float:
     ijk = points[inside] @ pair.fixed.lattice.ras_to_ijk[:3, :3].T + pair.fixed.lattice.ras_to_ijk[:3, 3]
     i, j, k = np.clip(np.round(ijk).astype(int), 0, np.array(pair.fixed.array.shape[::-1]) - 1).T
     return float((pair.fixed_mask.array[k, j, i] > 0).sum() / len(points))
+
+
+class Later(QtCore.QObject):
+    """Does something when Qt delivers the events that are posted, as it lays out a window."""
+
+    def __init__(self, do) -> None:
+        super().__init__()
+        self.do = do
+
+    def event(self, _event) -> bool:
+        self.do()
+        return True
+
+
+@pytest.mark.parametrize("name", ["Difference", "LinkedCursor"])
+def test_images_fit_views_that_get_their_sizes_a_little_later(preset_case, name, monkeypatch):
+    """Qt gives the views of a new layout their sizes by posted events, after the layout was chosen."""
+    views, size, follow = preset_case.views, preset_case.views.size, preset_case.views.follow
+    later = Later(follow)
+
+    def follow_slowly() -> None:
+        views.size = (4 * size[0], size[1])
+        follow()
+        views.size = size
+        QtCore.QCoreApplication.postEvent(later, QtCore.QEvent(QtCore.QEvent.Type.User))
+
+    monkeypatch.setattr(views, "follow", follow_slowly)
+    preset_case.show(name)
+    QtCore.QCoreApplication.sendPostedEvents()
+    for above in ("Red", "Yellow"):  # not turned by the user before
+        node, fitted = preset_case.views[above].node, np.array(preset_case.views[above].node.GetFieldOfView())
+        width, height, _ = node.GetDimensions()
+        preset_case.views[above].logic.FitSliceToVolume(preset_case.nodes.fixed, width, height)
+        np.testing.assert_allclose(fitted[:2], node.GetFieldOfView()[:2])
+        np.testing.assert_allclose(preset_case.views[f"{above}+"].node.GetFieldOfView()[:2], fitted[:2])

@@ -6,6 +6,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
+import qt
 import slicer
 
 from .displayState import DisplayState, nodesOf
@@ -39,6 +40,8 @@ class Stage:
         layout = self.scene.GetFirstNodeByClass("vtkMRMLLayoutNode")
         if layout is not None:
             layout.SetViewArrangement(arrangement)
+            # Qt lays out windows by posted events: images are to be fitted to the sizes that views get by them.
+            qt.QApplication.sendPostedEvents()
         self._state.keep()  # of views that the layout brought
         for display in nodesOf(self.scene, "vtkMRMLTransformDisplayNode"):
             display.SetVisibility(False)
