@@ -1,22 +1,36 @@
 """The face's side of the worker, with processes that say what a test wants: no job is lost, no process is left."""
 
+import ctypes
+import fcntl
 import gc
 import os
 import signal
 import subprocess
 import sys
 import time
+import types
+import unittest.mock
 import weakref
 
 import numpy as np
 import pytest
 from LungDeepRegLib.volume import Volume
+from LungDeepRegLib.worker import __main__ as worker_main
 from LungDeepRegLib.worker.client import BLOCK_BYTES, Worker, WorkerBusyError
 from LungDeepRegLib.worker.exchange import ExchangeError
 from LungDeepRegLib.worker.messages import Event, GrowingFile, from_line
-from LungDeepRegLib.worker.process import in_words
+from LungDeepRegLib.worker.process import FORGOTTEN_SECONDS, clear_left_over, in_words
 
-from Testing.engine.worker_processes import ENGINE, LAST, alive, events_until, gone_soon, interpreter, launcher
+from Testing.engine.worker_processes import (
+    ENGINE,
+    LAST,
+    alive,
+    events_until,
+    further_tasks,
+    gone_soon,
+    interpreter,
+    launcher,
+)
 
 READY = 'say(event="ready", torch="2", threads=1, devices={"cpu": "CPU"}, warnings=[])'
 ECHO = f"""
@@ -272,6 +286,68 @@ class TestTheEnd:
         assert all(map(alive, pids))
         worker.close()
         assert gone_soon(lambda: any(map(alive, pids)), 1)
+
+    @pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
+    def test_a_child_that_has_not_told_its_number_yet_ends_too(self, tmp_path):
+        body = "(folder.parent / 'pid').write_text(str(os.getpid()))\ntime.sleep(0.5)"
+        child = further_tasks(tmp_path / "child", f"{body}\nTASKS = {{}}")
+        worker = Worker(launcher(tmp_path / "launcher", child, "subprocess.DEVNULL"), folder=tmp_path)
+        worker.start()
+        assert gone_soon(lambda: not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text())
+        pid = int((tmp_path / "pid").read_text())
+        worker.close()
+        assert alive(pid)
+        assert gone_soon(lambda: alive(pid))
+
+    def test_a_request_is_understood_after_one_that_was_cut_off(self, worker_with):
+        lines = "for line in iter(lambda: file.readline() or time.sleep(0.005) or '-', ''):\n"
+        body = lines + "    if line.endswith('}\\n'): say(event='failed', job=1, reason='input', message=line)"
+        worker = worker_with(f"{READY}\nfile = (folder / 'requests').open('a+')\nfile.seek(0)\n{body}")
+        worker.start()
+        worker._process.requests.write(b'{"event": "jo')
+        worker.submit("echo", SMALL)
+        assert events_until(worker, "failed")[-1].message.startswith('{"event": "job"')
+
+    @pytest.mark.skipif(sys.platform == "win32", reason="there it is the open file that counts")
+    def test_only_folders_whose_face_is_gone_are_cleared(self, tmp_path):
+        for name in ("LungDeepReg-gone", "LungDeepReg-used", "LungDeepReg-new", "LungDeepReg-synthetic-pair-1"):
+            (tmp_path / name / "job-1").mkdir(parents=True)
+            for file in ("messages", "requests", "job-1/0.raw"):
+                (tmp_path / name / file).write_text("")
+            if not name.endswith("new"):
+                os.utime(tmp_path / name / "messages", (time.time() - 2 * FORGOTTEN_SECONDS,) * 2)
+        (tmp_path / "LungDeepReg-synthetic-pair-1" / "messages").unlink()
+        with (tmp_path / "LungDeepReg-used" / "requests").open("ab") as held:
+            fcntl.flock(held, fcntl.LOCK_EX)
+            clear_left_over(tmp_path)
+        left = sorted(path.name for path in tmp_path.iterdir())
+        assert left == ["LungDeepReg-new", "LungDeepReg-synthetic-pair-1", "LungDeepReg-used"]
+
+    @pytest.mark.skipif(sys.platform == "win32", reason="there it is the open file that counts")
+    def test_a_worker_in_use_shows_that_it_is(self, worker_with):
+        worker = worker_with(ECHO)
+        worker.start()
+        folder = worker._process.folder
+        os.utime(folder / "messages", (0, 0))
+        clear_left_over(folder.parent)
+        assert folder.exists()
+
+    @pytest.mark.parametrize(("code", "ends"), [(87, True), (5, False)], ids=["no such process", "not allowed to look"])
+    def test_on_windows_a_face_that_went_before_it_was_looked_for(self, monkeypatch, code, ends):
+        kernel = types.SimpleNamespace(OpenProcess=unittest.mock.Mock(return_value=None))
+        monkeypatch.setattr(ctypes, "WinDLL", lambda name, use_last_error: kernel, raising=False)
+        monkeypatch.setattr(ctypes, "get_last_error", lambda: code, raising=False)
+        ended = []
+        monkeypatch.setattr(worker_main, "end", ended.append)
+        monkeypatch.setattr(sys, "platform", "win32")
+        worker_main.end_with_face(1234, "folder")
+        assert ended == (["folder"] if ends else [])
+
+    @pytest.mark.skipif(sys.platform == "win32", reason="there it has a console of its own")
+    def test_what_ends_a_whole_terminal_does_not_end_it_at_once(self, worker_with):
+        worker = worker_with(ECHO)
+        worker.start()
+        assert os.getpgid(worker._process.pid) != os.getpgid(0)
 
     def test_a_pid_is_not_killed_once_the_process_has_ended(self, worker_with, monkeypatch):
         worker = worker_with("say(event='started', pid=1)\nsys.exit(0)")

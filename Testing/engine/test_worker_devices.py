@@ -1,12 +1,14 @@
 """What the worker computes on: never all cores, never a GPU that doesn't work."""
 
 import os
+import queue
+import threading
 
 import pytest
 import torch
 from LungDeepRegLib.phantom import PhantomConfig, chest_lattice, make_pair
 from LungDeepRegLib.registration import Options, RegistrationError
-from LungDeepRegLib.worker import devices
+from LungDeepRegLib.worker import devices, exchange, server
 from LungDeepRegLib.worker.server import reason_of
 from LungDeepRegLib.worker.tasks import RequestError, Tasks
 
@@ -53,6 +55,47 @@ def test_a_gpu_that_pytorch_holds_no_code_for_is_not_offered(monkeypatch):
     assert warnings[0].startswith(f"NVIDIA Future 9000: the installed PyTorch {torch.__version__} doesn't work")
     assert "no kernel image" in warnings[0]
     assert "\n" not in warnings[0]
+
+
+def test_a_gpu_that_does_not_even_start_leaves_the_cpu(monkeypatch):
+    def unknown(_):
+        msg = "CUDA unknown error - this may be due to an incorrectly set up environment"
+        raise RuntimeError(msg)
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", unknown)
+    found, warnings = devices.usable_devices()
+    assert found == {"cpu": "CPU"}
+    assert "CUDA unknown error" in warnings[0]
+
+
+def serving(monkeypatch, folder, seconds=None):
+    """The exit code of the loop after at most one request, and what it said."""
+    requests, said = queue.SimpleQueue(), []
+    monkeypatch.setattr(server, "usable_devices", lambda: ({"cpu": "CPU", "cuda": "GPU"}, []))
+    monkeypatch.setattr(server, "IDLE_SECONDS_ON_GPU", 0.1)
+    if seconds is not None:
+        threading.Timer(seconds, requests.put, [{"job": 1, "task": "nothing", "folder": str(folder / "job-1")}]).start()
+    return server.serve(requests, said.append, {"nothing": lambda request, progress: None}, folder), said
+
+
+def test_a_gpu_that_failed_ends_the_process_after_the_answer(monkeypatch, set_to, tmp_path):
+    def failed():
+        msg = "CUDA error: unspecified launch failure"
+        raise RuntimeError(msg)
+
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.cuda, "synchronize", failed)
+    exchange.save({}, tmp_path / "job-1" / "request")
+    code, said = serving(monkeypatch, tmp_path, 0)
+    assert code == 1
+    assert said[-1] == {"event": "done", "job": 1}
+
+
+def test_an_idle_process_waits_for_a_request_that_is_being_written(monkeypatch, set_to, tmp_path):
+    assert serving(monkeypatch, tmp_path)[0] == 0
+    exchange.save({}, tmp_path / "job-1" / "request")
+    assert {"event": "done", "job": 1} in serving(monkeypatch, tmp_path, 0.5)[1]
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")

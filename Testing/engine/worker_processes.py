@@ -66,8 +66,8 @@ def interpreter(path, body):
         "    file.seek(0)",
         "    while True:",
         "        line = file.readline()",
-        "        if line: yield json.loads(line)",
-        "        else: time.sleep(0.005)",
+        "        if line.strip(): yield json.loads(line)",
+        "        elif not line: time.sleep(0.005)",
         body,
     ]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from .messages import REQUESTS, GrowingFile, from_line, to_line
+from .process import clear_left_over
 
 NICENESS = 5
 LISTENING_SECONDS = 0.02
 LOOKING_SECONDS = 0.5
-SYNCHRONIZE, INFINITE = 0x00100000, 0xFFFFFFFF  # of Windows
+SYNCHRONIZE, INFINITE, INVALID_PARAMETER = 0x00100000, 0xFFFFFFFF, 87  # of Windows
 Say = Callable[[dict[str, Any]], None]
 Requests = queue.SimpleQueue[dict[str, Any]]
 
@@ -42,6 +43,7 @@ def main(folder: Path, face: int, further_tasks: Mapping[str, Callable[..., Any]
         (end_with_input, (sys.stdin.buffer, folder)),
         (end_with_face, (face, folder)),
         (listen, (folder, requests)),
+        (clear_left_over, (folder.parent,)),
     ):
         threading.Thread(target=run, args=arguments, daemon=True).start()
     say({"event": "started", "pid": os.getpid()})
@@ -54,7 +56,7 @@ def main(folder: Path, face: int, further_tasks: Mapping[str, Callable[..., Any]
         return 1
     from .server import serve  # not before it is known that torch can be loaded
 
-    return serve(requests, say, further_tasks or {})
+    return serve(requests, say, further_tasks or {}, folder)
 
 
 def messages_only_on_stdout() -> Say:
@@ -71,13 +73,17 @@ def messages_only_on_stdout() -> Say:
 
 
 def listen(folder: Path, requests: Requests) -> None:
-    """Take requests from the file that the face writes to."""
+    """Take requests from the file that the face writes to; end with it, where the face couldn't kill this process."""
     path = folder / REQUESTS
     while not path.exists():
+        if not folder.exists():
+            end(folder)
         time.sleep(LISTENING_SECONDS)
     file = GrowingFile(path)
     while True:
         for request in filter(None, map(from_line, file.new_lines())):
+            if request["event"] == "end":
+                end(folder)
             requests.put(request)
         time.sleep(LISTENING_SECONDS)
 
@@ -92,13 +98,14 @@ def end_with_input(source: BinaryIO, folder: Path) -> None:
 def end_with_face(pid: int, folder: Path) -> None:
     """End this process when the face's has ended."""
     if sys.platform == "win32":
-        kernel = ctypes.windll.kernel32
+        kernel = ctypes.WinDLL("kernel32", use_last_error=True)
         kernel.OpenProcess.restype = ctypes.c_void_p
         handle = kernel.OpenProcess(SYNCHRONIZE, False, pid)
-        if handle and kernel.WaitForSingleObject(ctypes.c_void_p(handle), INFINITE) == 0:
+        gone = not handle and ctypes.get_last_error() == INVALID_PARAMETER
+        if gone or (handle and kernel.WaitForSingleObject(ctypes.c_void_p(handle), INFINITE) == 0):
             end(folder)
         return
-    with suppress(ProcessLookupError):
+    with suppress(ProcessLookupError, PermissionError):  # the number may be that of another user's process by now
         while True:
             os.kill(pid, 0)
             time.sleep(LOOKING_SECONDS)

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Mapping
 from contextlib import suppress
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
 from .messages import REQUESTS, GrowingFile, from_line, to_line
 
+if sys.platform != "win32":
+    import fcntl
+
 PACKAGE = "LungDeepRegLib"
 HOME = Path(__file__).parents[2]
 """The folder that holds the engine."""
+PREFIX = "LungDeepReg-"
+FORGOTTEN_SECONDS = 600.0
+"""A folder of a face that is gone is left to its worker for so long."""
 
 
 class Process:
@@ -37,7 +46,7 @@ class Process:
     """
 
     def __init__(self, python: str | Path, environment: Mapping[str, str], parent: str | Path | None) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="LungDeepReg-", dir=parent))
+        self.folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
         try:
             self.launched = self._launched(python, environment)
         except OSError:
@@ -49,6 +58,7 @@ class Process:
             self.launched.stdin.write(b"hello\n")
             self.launched.stdin.flush()
         self.requests = (self.folder / REQUESTS).open("ab", buffering=0)
+        claim(self.requests)
         self.messages = GrowingFile(self.folder / "messages")
         self.log = GrowingFile(self.folder / "log")
 
@@ -63,7 +73,13 @@ class Process:
         command = [str(python), "-m", f"{PACKAGE}.worker", str(self.folder), str(os.getpid())]
         with (self.folder / "messages").open("ab") as messages, (self.folder / "log").open("ab") as log:
             return subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=messages, stderr=log, env=variables, creationflags=quiet_flags()
+                command,
+                stdin=subprocess.PIPE,
+                stdout=messages,
+                stderr=log,
+                env=variables,
+                creationflags=quiet_flags(),
+                start_new_session=True,  # what ends the face at a terminal must leave the worker time to clear up
             )
 
     def tell(self, message: dict[str, Any]) -> None:
@@ -72,7 +88,9 @@ class Process:
         Raises:
             OSError: A full disk.
         """
-        self.requests.write(to_line(message))
+        line = b"\n" + to_line(message)  # the line before may have been cut off
+        if self.requests.write(line) != len(line):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def heard(self) -> list[dict[str, Any]]:
         """Messages that are new; what isn't one counts as a line of the log."""
@@ -94,6 +112,8 @@ class Process:
     def kill(self) -> None:
         """Close its input, and kill it and its launcher at once; returns before they are gone."""
         self.heard()  # it may just have told its number
+        with suppress(OSError):  # if it hasn't yet, it finds this as soon as it runs
+            self.tell({"event": "end"})
         if self.launched.poll() is None:  # otherwise that number may be another process' by now
             if self.pid != self.launched.pid:
                 kill_at_once(self.pid)
@@ -144,6 +164,36 @@ def remove_a_file(folder: Path) -> bool:
             return False
     shutil.rmtree(folder, ignore_errors=True)
     return not folder.exists()
+
+
+def claim(requests: FileIO) -> None:
+    """Show that a folder's face is there, as long as it is; on Windows the open file shows that by itself."""
+    if sys.platform != "win32":
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(requests, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def clear_left_over(parent: Path) -> None:
+    """Remove the folders of faces that are gone and whose worker couldn't do it, since it was killed as well."""
+    for folder in parent.glob(f"{PREFIX}*"):
+        with suppress(OSError):  # another user's, in use, or just removed
+            if (folder / "messages").stat().st_mtime < time.time() - FORGOTTEN_SECONDS:
+                shutil.rmtree(unclaimed(folder), ignore_errors=True)
+
+
+def unclaimed(folder: Path) -> Path:
+    """A folder that no face uses; on Windows it has another name then.
+
+    Raises:
+        OSError: One does.
+    """
+    if sys.platform == "win32":
+        return folder.rename(f"{folder}-gone")  # which fails while a file in it is open
+    else:  # noqa: RET505
+        if (folder / REQUESTS).exists():
+            with (folder / REQUESTS).open("ab") as requests:
+                fcntl.flock(requests, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return folder
 
 
 def in_words(code: int) -> str:

@@ -26,16 +26,17 @@ IDLE_SECONDS_ON_GPU = 300.0
 NOT_ENOUGH = ("not enough memory", "out of memory", "DefaultCPUAllocator")
 
 
-def serve(requests: SimpleQueue[dict[str, Any]], say: Say, further_tasks: Mapping[str, Task]) -> int:
+def serve(requests: SimpleQueue[dict[str, Any]], say: Say, further_tasks: Mapping[str, Task], folder: Path) -> int:
     """Load what every job needs, say that all is ready, and do job after job.
 
     Args:
         requests: Each with ``job``, ``task`` and ``folder``.
         say: Takes a message to the face.
         further_tasks: Beside those of :mod:`tasks`.
+        folder: Of this process; the face writes requests to it before it tells them.
 
     Returns:
-        The exit code, once a GPU has been idle for long; without a GPU never.
+        The exit code, once a GPU has been idle for long or has failed; without a GPU never.
     """
     threads = set_threads()
     devices, warnings = usable_devices()
@@ -49,12 +50,28 @@ def serve(requests: SimpleQueue[dict[str, Any]], say: Say, further_tasks: Mappin
         try:
             request = requests.get(timeout=idle_seconds)
         except Empty:
+            if any(folder.glob("job-*/request")):
+                continue
             return 0
         do(request, tasks, say)
-        engine.leave_the_gpu()
-        gc.collect()
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        try:
+            free_the_gpu(engine)
+        except RuntimeError:  # it failed, or went away in the computer's sleep: only a fresh process can use it again
+            traceback.print_exc()
+            return 1
+
+
+def free_the_gpu(engine: Tasks) -> None:
+    """Give the GPU's memory back.
+
+    Raises:
+        RuntimeError: The GPU has failed, be it in the job before.
+    """
+    engine.leave_the_gpu()
+    gc.collect()
+    if torch.cuda.is_initialized():
+        torch.cuda.synchronize()
+        torch.cuda.empty_cache()
 
 
 def do(request: dict[str, Any], tasks: Mapping[str, Task], say: Say) -> None:
