@@ -108,7 +108,12 @@ def noInternet() -> str:
 def noSpace() -> str:
     """The disk is full."""
     return (
-        _("The disk is full. PyTorch needs about 1 GB, with an NVIDIA GPU up to 10 GB. Make room.") + " " + _reinstall()
+        _(
+            "The disk is full. PyTorch needs about 1 GB, with an NVIDIA GPU up to 10 GB. Make room, also on"
+            " the disk of temporary files."
+        )
+        + " "
+        + _reinstall()
     )
 
 
@@ -130,6 +135,14 @@ def missingLibrary() -> str:
         )
         + " "
         + _reinstall()
+    )
+
+
+def littleMemory() -> str:
+    """Windows has neither memory nor paging file left for torch's libraries."""
+    return _(
+        "The memory of this computer is not sufficient to start PyTorch. Close other programs, or have the size of"
+        ' Windows\' paging file managed automatically, and click "Register" again.'
     )
 
 
@@ -187,7 +200,7 @@ Known = tuple[tuple[str, Callable[[], str]], ...]
 INSTALLING: Known = (
     (r"WinError 206|filename or extension is too long|path too long|enable long path", longPath),
     (r"No space left|WinError 112|not enough space", noSpace),
-    (r"Permission denied|Access is denied|WinError 5\b|WinError 32\b", noPermission),
+    (r"Permission denied|Access is denied|Read-only file system|WinError 5\b|WinError 32\b", noPermission),
     (r"Max retries|ConnectionError|NewConnectionError|ConnectTimeout|timed out|name resolution|getaddrinfo|SSLError"
      r"|CERTIFICATE|ProxyError|No matching distribution", noInternet),
 )  # fmt: skip
@@ -200,6 +213,7 @@ STARTING: Known = (
      r"|cannot import name .* from '?torch", halfInstalled),
     (r"WinError 206", longPath),
     (r"undefined symbol|symbol not found|Symbol not found|procedure could not be found|WinError 127", mixedVersions),
+    (r"WinError 1455|paging file is too small", littleMemory),
     (r"DLL load failed|WinError 126|WinError 1114|Error loading .*\.dll|cannot open shared object", missingLibrary),
 )  # fmt: skip
 """What `import torch` says when it fails."""

@@ -204,6 +204,7 @@ def test_without_the_extension_the_extensions_manager_is_named(pytorch, monkeypa
         ),
         ("ERROR: Could not install packages: [Errno 28] No space left on device", "disk is full"),
         ("PermissionError: [WinError 5] Access is denied: 'torch_cpu.dll'", "Restart Slicer"),
+        ("OSError: [Errno 30] Read-only file system: 'lib/torch'", "Restart Slicer"),
         ("Retrying: NewConnectionError: getaddrinfo failed", "server was not reached"),
         ("ERROR: No matching distribution found for torch>=2.2", "server was not reached"),
         ("ERROR: something new", "something new"),
@@ -300,6 +301,7 @@ def test_windows_gets_a_wheel_whose_paths_fit(pytorch, monkeypatch):
     [
         ("ImportError: DLL load failed while importing _C: The specified module could not be found.", "Visual C++"),
         ('OSError: [WinError 1114] Error loading "C:\\Slicer\\torch\\lib\\c10.dll"', "Visual C++"),
+        ('OSError: [WinError 1455] The paging file is too small. Error loading "C:\\torch.dll"', "paging file managed"),
         ("AttributeError: _ARRAY_API not found", "do not fit together"),
         ("ImportError: numpy.core.multiarray failed to import", "do not fit together"),
         ("libtorch_cuda.so: undefined symbol: ncclCommRegister", "different versions"),

@@ -187,13 +187,12 @@ def unclaimed(folder: Path) -> Path:
     Raises:
         OSError: One does.
     """
-    if sys.platform == "win32":
-        return folder.rename(f"{folder}-gone")  # which fails while a file in it is open
-    else:  # noqa: RET505
+    if sys.platform != "win32":
         if (folder / REQUESTS).exists():
             with (folder / REQUESTS).open("ab") as requests:
                 fcntl.flock(requests, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return folder
+    return folder.rename(f"{folder}-gone")  # which fails while a file in it is open
 
 
 def in_words(code: int) -> str:
