@@ -140,3 +140,25 @@ def test_images_fit_views_that_get_their_sizes_a_little_later(preset_case, name,
         preset_case.views[above].logic.FitSliceToVolume(preset_case.nodes.fixed, width, height)
         np.testing.assert_allclose(fitted[:2], node.GetFieldOfView()[:2])
         np.testing.assert_allclose(preset_case.views[f"{above}+"].node.GetFieldOfView()[:2], fitted[:2])
+
+
+def test_both_rows_of_the_difference_have_the_orientations_that_the_user_had_chosen(preset_case):
+    assert preset_case.views["Green"].node.GetOrientation() == "Sagittal"
+    preset_case.show("Difference")
+    for above in ("Red", "Green", "Yellow"):
+        first, second = (preset_case.views[name].node.GetXYToRAS() for name in (above, f"{above}+"))
+        points = [[matrix.MultiplyPoint((x, y, 0.0, 1.0)) for x, y in ((0, 0), (80, 9))] for matrix in (first, second)]
+        np.testing.assert_allclose(*points, atol=1e-6)
+
+
+def test_nothing_in_3d_is_cut_off_afterwards(preset_case):
+    """A camera that comes back from another place needs clipping planes for its own."""
+    camera = preset_case.scene.GetFirstNodeByClass("vtkMRMLCameraNode")
+    preset_case.show("Overlay")
+    fitted_at = []
+    observer = camera.AddObserver(
+        camera.ResetCameraClippingEvent, lambda node, _event: fitted_at.append(node.GetPosition())
+    )
+    preset_case.switch.leave()
+    camera.RemoveObserver(observer)
+    assert fitted_at[-1:] == [camera.GetPosition()]

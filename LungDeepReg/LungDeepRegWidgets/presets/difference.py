@@ -39,6 +39,11 @@ class Difference(Preset):
             display(self.stage.nodes, volume, colors, window)
             legend(self.stage.nodes, volume, title, Scale(colors, window), row[-1])
             self.stage.show(row, volume)
+        rows = self.stage.rows()
+        for row in rows[1:]:  # a slice that the user had turned has a counterpart that wasn't
+            for sliceNode, other in zip(row, rows[0], strict=False):
+                sliceNode.GetSliceToRAS().DeepCopy(other.GetSliceToRAS())
+                sliceNode.UpdateMatrices()
         self.stage.placeAtLungs(self.nodes.fixed)
         refreshLegends(self.stage.scene)
 

@@ -113,6 +113,7 @@ def keptCamera(node: slicer.vtkMRMLCameraNode) -> Callable[[Any], None]:
             getattr(cameraNode, f"Set{name}")(*vector)
         for name, value in values.items():
             getattr(cameraNode.GetCamera(), f"Set{name}")(value)
+        cameraNode.ResetClippingRange()  # it fits the place that the camera comes from
 
     return restore
 
