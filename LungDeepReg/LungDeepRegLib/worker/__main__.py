@@ -56,7 +56,9 @@ def main(folder: Path, face: int, further_tasks: Mapping[str, Callable[..., Any]
         return 1
     from .server import serve  # not before it is known that torch can be loaded
 
-    return serve(requests, say, further_tasks or {}, folder)
+    code = serve(requests, say, further_tasks or {}, folder)
+    sys.stderr.flush()
+    os._exit(code)  # at once: until this process is gone the face takes it for one that takes jobs
 
 
 def messages_only_on_stdout() -> Say:
