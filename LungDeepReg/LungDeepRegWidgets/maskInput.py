@@ -37,8 +37,9 @@ class MaskInput:
         self._onNode(node)
 
     def _onNode(self, node: Any) -> None:
-        if self._parameters is not None:
+        if self._parameters is not None and getattr(self._parameters, self._mask) is not node:
             setattr(self._parameters, self._mask, node)
+            setattr(self._parameters, self._segment, "")
         self._forget()
         if node is not None and node.IsA("vtkMRMLSegmentationNode"):
             self._segmentation = node.GetSegmentation()
@@ -48,7 +49,7 @@ class MaskInput:
         self._list()
 
     def _list(self, *_event: Any) -> None:
-        """List the segments; the chosen one stays chosen as long as it is there."""
+        """List the segments; the chosen one stays chosen."""
         wanted = getattr(self._parameters, self._segment) if self._parameters is not None else ""
         segmentation = self._segmentation
         blocked = self._segments.blockSignals(True)
@@ -56,6 +57,8 @@ class MaskInput:
         self._segments.addItem(_("All segments"), "")
         for segmentId in segmentation.GetSegmentIDs() if segmentation is not None else ():
             self._segments.addItem(segmentation.GetSegment(segmentId).GetName(), segmentId)
+        if segmentation is not None and self._segments.findData(wanted) < 0:
+            self._segments.addItem(_("(removed)"), wanted)  # another one isn't what was meant; registering says so
         self._segments.setCurrentIndex(max(0, self._segments.findData(wanted)))
         self._segments.blockSignals(blocked)
         self._segments.setVisible(segmentation is not None)

@@ -173,4 +173,4 @@ def newWorker() -> Any:
     python = shutil.which("PythonSlicer") or sys.executable
     if "python" not in Path(python).name.lower():  # it may be Slicer itself, which would open a second window
         raise RuntimeError(_("PythonSlicer was not found beside {program}.").format(program=python))
-    return Worker(python, slicer.util.startupEnvironment())
+    return Worker(python, slicer.util.startupEnvironment(), slicer.app.temporaryPath)

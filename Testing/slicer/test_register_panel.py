@@ -143,7 +143,7 @@ class TestBeforeAnythingRuns:
         assert "gantry tilt" in message.text
         assert panel.ui.registerButton.text == "Register"
 
-    def test_segments_are_listed_and_kept_in_step(self, panel, chosen):
+    def test_segments_are_listed_and_kept_in_step(self, slicer_application, panel, chosen):
         node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "lungs")
         node.GetSegmentation().AddEmptySegment("r", "right lung")
         choose(panel.ui.fixedMaskSelector, node)
@@ -154,6 +154,16 @@ class TestBeforeAnythingRuns:
         assert [box.itemText(index) for index in range(box.count)] == ["All segments", "right lung", "left lung"]
         assert box.currentText == "right lung"
         node.GetSegmentation().RemoveSegment("r")
+        assert box.currentText == "(removed)"
+        click(panel.ui.registerButton)
+        (message,) = slicer_application.take_messages()
+        assert "lungs" in message.text
+        assert "'r'" in message.text
+        choose(box, "left lung")
+        assert panel.parameters.fixedSegment == "l"
+        other = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "others")
+        choose(panel.ui.fixedMaskSelector, other)
+        assert box.currentText == "All segments"
         assert panel.parameters.fixedSegment == ""
 
     def test_two_phases_of_a_sequence_become_the_pair(self, slicer_application, panel, pair):

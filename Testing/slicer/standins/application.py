@@ -145,6 +145,7 @@ class Application(Signals):
     def __init__(self, started, folder: Path, version: tuple[int, int]) -> None:
         super().__init__()
         self.majorVersion, self.minorVersion = version
+        folder.mkdir(parents=True, exist_ok=True)
         self.temporaryPath = self.cachePath = self.slicerHome = str(folder)
         self.layout_manager: LayoutManager | None = None
         self.testing = False
