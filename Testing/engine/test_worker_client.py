@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from LungDeepRegLib.volume import Volume
 from LungDeepRegLib.worker import __main__ as worker_main
+from LungDeepRegLib.worker import client
 from LungDeepRegLib.worker.client import BLOCK_BYTES, Worker, WorkerBusyError
 from LungDeepRegLib.worker.exchange import ExchangeError
 from LungDeepRegLib.worker.messages import Event, GrowingFile, from_line
@@ -367,7 +368,8 @@ class TestTheEnd:
         job = worker.submit("echo", SMALL)
         assert events_until(worker, *LAST)[-1] == Event("done", job)
 
-    def test_an_answer_is_read_although_the_process_dies_after_it(self, worker_with):
+    def test_an_answer_is_read_although_the_process_dies_after_it(self, worker_with, monkeypatch):
+        monkeypatch.setattr(client, "BLOCK_SECONDS", 0.002)  # too short for 80 MB, however fast the machine
         worker = worker_with(ECHO + "    sys.exit(1)")
         large = {"volume": Volume(np.arange(20 * 2**20, dtype=np.int32).reshape(-1, 4, 1024), np.eye(4))}
         worker.submit("echo", large)
