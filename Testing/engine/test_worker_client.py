@@ -253,7 +253,7 @@ class TestTheEnd:
             worker.cancel()
             assert not worker.busy
             assert worker._process is not old
-            assert gone_soon(lambda pid=old.pid: alive(pid), 1)
+            assert gone_soon(lambda pid=old.pid: alive(pid))
             events = events_until(worker, "ready")
             assert all(event.job != job for event in events)
         assert gone_soon(lambda: worker.poll() or old.folder.exists())
@@ -286,7 +286,7 @@ class TestTheEnd:
         pids = worker._process.pid, worker._process.launched.pid
         assert all(map(alive, pids))
         worker.close()
-        assert gone_soon(lambda: any(map(alive, pids)), 1)
+        assert gone_soon(lambda: any(map(alive, pids)))
 
     @pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
     def test_a_child_that_has_not_told_its_number_yet_ends_too(self, tmp_path):

@@ -316,7 +316,7 @@ class TestTheEnd:
             pids = worker._process.pid, worker._process.launched.pid
             worker.cancel()
             assert not worker.busy
-            assert gone_soon(lambda pids=pids: any(map(alive, pids)), 1)
+            assert gone_soon(lambda pids=pids: any(map(alive, pids)))
         assert {event.kind for event in events_until(worker, "ready")} <= {"ready", "log"}
         answer_of(worker, "phantom", {"spacing": 20.0})
         folder = worker._process.folder
@@ -357,6 +357,6 @@ while True:
         assert len(list(tmp_path.glob("Lung*"))) == 1
         crashing.kill()
         crashing.wait()
-        assert gone_soon(lambda: alive(pid), 5)
+        assert gone_soon(lambda: alive(pid))
         assert not list(tmp_path.glob("Lung*"))
         crashing.stdout.close()
