@@ -142,11 +142,12 @@ class LungDeepRegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def onSceneStartClose(self, _caller: Any, _event: Any) -> None:
         """Stop what is running: its nodes are going."""
+        stopped = self.logic.busy
         self.views.leave()
         self.apply.cancel()
         self.logic.cancel()
         self.register.setParameters(None)
-        self.register.showStopped("")
+        self.register.showStopped(_("Stopped: the scene was closed.") if stopped else "")
 
     def onSceneStartImport(self, _caller: Any, _event: Any) -> None:
         """Let go of the parameters: Slicer's node boxes are emptied while nodes are added, and would empty them too."""

@@ -318,6 +318,7 @@ class TestStopping:
     def test_closing_the_scene_stops_it(self, slicer_application, panel, chosen):
         click(panel.ui.registerButton)
         slicer_application.close_scene()
+        assert panel.ui.statusLabel.text == "Stopped: the scene was closed."
         assert not panel.logic.busy
         assert not panel.ui.registerButton.enabled
         assert panel.parameters.fixedVolume is None
