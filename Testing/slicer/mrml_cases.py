@@ -4,6 +4,7 @@ import numpy as np
 import slicer
 from LungDeepRegLib.metrics import jacobian_determinant
 from LungDeepRegLib.mrml import volume_from_node
+from LungDeepRegLib.mrml.changes import Changes
 from LungDeepRegLib.outcome import Outcome
 from LungDeepRegLib.results.images import stored
 from LungDeepRegLib.volume import Volume
@@ -68,3 +69,22 @@ def everything(scene) -> tuple:
     """All nodes of a scene and all items of its subject hierarchy."""
     items = hierarchy_of(scene).GetNumberOfItems()  # makes the hierarchy's own node, if there is none
     return [scene.GetNthNode(index).GetID() for index in range(scene.GetNumberOfNodes())], items
+
+
+def fail_after(steps: int, monkeypatch) -> list[int]:
+    """Let a change of the scene fail after so many steps; what comes back falls below zero once it has."""
+    left = [steps]
+
+    def counted(method):
+        def step(self, *args):
+            left[0] -= 1
+            if left[0] < 0:
+                msg = "no memory"
+                raise MemoryError(msg)
+            return method(self, *args)
+
+        return step
+
+    for name in ("new_node", "set_image", "set_from_parent", "show", "put_beside", "set_reference", "mark"):
+        monkeypatch.setattr(Changes, name, counted(getattr(Changes, name)))
+    return left

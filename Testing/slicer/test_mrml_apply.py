@@ -17,7 +17,6 @@ from LungDeepRegLib.mrml import (
     prepare,
     volume_from_node,
 )
-from LungDeepRegLib.mrml.changes import Changes
 from LungDeepRegLib.mrml.volumes import image_data, vtk_matrix
 from LungDeepRegLib.volume import Volume
 from LungDeepRegLib.worker.tasks import Tasks
@@ -25,7 +24,7 @@ from scipy.ndimage import binary_erosion
 from scipy.spatial.transform import Rotation
 from vtk.util.numpy_support import vtk_to_numpy
 
-from Testing.slicer.mrml_cases import TABLE, below, everything, hierarchy_of, state, window
+from Testing.slicer.mrml_cases import TABLE, below, everything, fail_after, hierarchy_of, state, window
 from Testing.slicer.scene import from_world, linear_transform
 
 
@@ -449,20 +448,9 @@ def test_failure_half_way_leaves_nothing(scene, nodes, transform, pair, monkeypa
     sources = [model, segmentation(scene, pair), nodes[1]]
     prepared = prepare(sources, transform, nodes[0])
     answer = Tasks({}).warp(prepared.request, lambda *_: None)
-    before, left = everything(scene), [steps]
+    before = everything(scene)
 
-    def counted(method):
-        def step(self, *args):
-            left[0] -= 1
-            if left[0] < 0:
-                msg = "no memory"
-                raise MemoryError(msg)
-            return method(self, *args)
-
-        return step
-
-    for name in ("new_node", "set_image", "show", "put_beside"):
-        monkeypatch.setattr(Changes, name, counted(getattr(Changes, name)))
+    fail_after(steps, monkeypatch)
     with pytest.raises(MemoryError):
         carry_over(prepared, answer)
     assert everything(scene) == before

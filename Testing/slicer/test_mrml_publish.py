@@ -19,14 +19,13 @@ from LungDeepRegLib.mrml import (
     result_nodes,
     volume_from_node,
 )
-from LungDeepRegLib.mrml.changes import Changes
 from LungDeepRegLib.mrml.outputs import VOLUME_CLASSES, WORDS
 from LungDeepRegLib.mrml.transforms import grid_from_field
 from LungDeepRegLib.mrml.volumes import vtk_matrix
 from LungDeepRegLib.volume import canonical
 from scipy.ndimage import binary_erosion
 
-from Testing.slicer.mrml_cases import TABLE, below, everything, hierarchy_of, outcome_of, state, window
+from Testing.slicer.mrml_cases import TABLE, below, everything, fail_after, hierarchy_of, outcome_of, state, window
 from Testing.slicer.scene import from_world, linear_transform
 
 RESULTS = ("transform", "warped", "difference", "difference_before", "jacobian", "coverage")
@@ -377,21 +376,7 @@ def test_input_that_was_removed_meanwhile_is_refused(scene, nodes, outcome, numb
 @pytest.fixture(params=range(7))
 def failing(request, monkeypatch):
     """Fails at the nth step of any kind, once nodes have been made."""
-    left = [request.param * 3 + 2]
-
-    def counted(method):
-        def step(self, *args):
-            left[0] -= 1
-            if left[0] < 0:
-                msg = "no memory"
-                raise MemoryError(msg)
-            return method(self, *args)
-
-        return step
-
-    for name in ("new_node", "set_image", "set_from_parent", "show", "put_beside", "set_reference", "mark"):
-        monkeypatch.setattr(Changes, name, counted(getattr(Changes, name)))
-    return left
+    return fail_after(request.param * 3 + 2, monkeypatch)
 
 
 def test_failure_half_way_leaves_no_orphan(scene, nodes, outcome, failing):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -26,7 +27,7 @@ def outputNames() -> dict[str, str]:
     }
 
 
-class Preset:
+class Preset(ABC):
     """One way to look at a result.
 
     Attributes:
@@ -42,21 +43,21 @@ class Preset:
     def __init__(self, stage: Stage, nodes: Any) -> None:
         self.stage, self.nodes = stage, nodes
 
+    @abstractmethod
     def show(self) -> None:
         """Take the views."""
-        raise NotImplementedError
 
     def note(self) -> str:
         """What the user should know to read the pictures, one or two sentences; empty for nothing."""
         return ""
 
-    def stop(self) -> None:
+    def stop(self) -> None:  # noqa: B027 - most presets have nothing to end
         """End what goes on by itself, such as timers and observers; touches no node."""
 
     @classmethod
+    @abstractmethod
     def purpose(cls) -> str:
         """What it is good for, as a tooltip."""
-        raise NotImplementedError
 
     @classmethod
     def missing(cls, nodes: Any) -> str:
