@@ -31,7 +31,7 @@ LAYERS = (
         "transformation",
     },
     {"alignment", "descent", "discrete_search", "network", "phantom", "pyramid", "refinement", "unfolding"},
-    {"checkpoint", "image_io", "mrml", "network_stage"},
+    {"checkpoint", "image_io", "motion_curves", "mrml", "network_stage"},
     {"registration"},
     {"results"},
     {"commands", "worker", "__main__"},
