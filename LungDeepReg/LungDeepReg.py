@@ -106,20 +106,23 @@ class LungDeepRegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         ScriptedLoadableModuleWidget.__init__(self, parent)
         VTKObservationMixin.__init__(self)
         self.logic: LungDeepRegLogic | None = None
-        self.panels: list[Any] = []
 
     def setup(self) -> None:
         """Make the panels. The engine isn't loaded, nothing is computed or installed."""
         super().setup()
         from LungDeepRegWidgets.applyPanel import ApplyPanel
+        from LungDeepRegWidgets.presets.preset import PresetSwitch
         from LungDeepRegWidgets.registerPanel import RegisterPanel
         from LungDeepRegWidgets.viewsPanel import ViewsPanel
 
         self.logic = LungDeepRegLogic()
-        self.views = ViewsPanel(self.logic.runner, self.resourcePath("UI/Views.ui"))
-        self.apply = ApplyPanel(self.logic.runner, self.resourcePath("UI/Apply.ui"))
-        self.register = RegisterPanel(self.logic, self.resourcePath("UI/Register.ui"), self.onResult)
-        for panel in (self.register, self.views, self.apply):
+        runner, ui = self.logic.runner, lambda name: self.resourcePath(f"UI/{name}.ui")
+        self.switch = PresetSwitch(slicer.mrmlScene, slicer.app.applicationLogic())
+        self.register = RegisterPanel(self.logic, ui("Register"), self.onResult)
+        self.views = ViewsPanel(self.switch, ui("Views"))
+        self.apply = ApplyPanel(runner, ui("Apply"))
+        self.panels = (self.register, self.views, self.apply)
+        for panel in self.panels:
             self.layout.addWidget(panel.widget)
         self.layout.addStretch(1)
         scene = slicer.mrmlScene
@@ -133,25 +136,29 @@ class LungDeepRegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def showParameters(self) -> None:
         """Connect the panels to the scene's parameter node."""
-        self.register.setParameters(self.logic.getParameterNode())
+        self.setParameters(self.logic.getParameterNode())
+
+    def setParameters(self, parameters: Any) -> None:
+        """Give the panels another parameter node, or take it from them; the first panel last: it knows the result."""
+        for panel in reversed(self.panels):
+            panel.setParameters(parameters)
 
     def onResult(self, nodes: Any) -> None:
         """Let the other panels show another result, or none."""
-        self.views.setResult(nodes)
-        self.apply.setResult(nodes)
+        for panel in self.panels:
+            panel.setResult(nodes)
 
     def onSceneStartClose(self, _caller: Any, _event: Any) -> None:
         """Stop what is running: its nodes are going."""
         stopped = self.logic.busy
-        self.views.leave()
-        self.apply.cancel()
-        self.logic.cancel()
-        self.register.setParameters(None)
+        self.switch.leave()
+        self.cancel()
+        self.setParameters(None)
         self.register.showStopped(_("Stopped: the scene was closed.") if stopped else "")
 
     def onSceneStartImport(self, _caller: Any, _event: Any) -> None:
         """Let go of the parameters: Slicer's node boxes are emptied while nodes are added, and would empty them too."""
-        self.register.setParameters(None)
+        self.setParameters(None)
 
     def onSceneEnd(self, _caller: Any, _event: Any) -> None:
         """Another scene, or more of it: its parameter node counts now."""
@@ -161,22 +168,31 @@ class LungDeepRegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     @vtk.calldata_type(vtk.VTK_OBJECT)
     def onNodeRemoved(self, _caller: Any, _event: Any, node: Any) -> None:
         """Let go of a node that goes, and stop a registration whose image it is."""
-        self.register.forget(node)
+        for panel in self.panels:
+            panel.forget(node)
         if self.logic.needs(node):
             self.logic.cancel()
             self.register.showStopped(_("Stopped: {name} was removed.").format(name=node.GetName()))
 
+    def cancel(self) -> None:
+        """Stop whatever is running."""
+        for panel in self.panels:
+            panel.cancel()
+        self.logic.cancel()
+
     def exit(self) -> None:
         """Give the views back as they were; a registration goes on."""
-        self.views.leave()
+        for panel in self.panels:
+            panel.leave()
+        self.switch.leave()
 
     def cleanup(self) -> None:
         """End everything: the module is unloaded or reloaded."""
         self.removeObservers()
         slicer.app.disconnect("aboutToQuit()", self.logic.close)
-        self.views.leave()
-        self.apply.cancel()
-        self.register.setParameters(None)
+        self.exit()
+        self.cancel()
+        self.setParameters(None)
         self.logic.close()
 
     def onReload(self) -> None:

@@ -6,10 +6,11 @@ from typing import Any
 import slicer
 from slicer.i18n import tr as _
 
+from .panel import Panel
 from .pytorch import TorchUnavailable, ensureTorch
 
 
-class ApplyPanel:
+class ApplyPanel(Panel):
     """Takes what the user checks through the current transform, as new nodes beside the fixed volume.
 
     Args:

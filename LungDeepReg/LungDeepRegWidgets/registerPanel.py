@@ -10,6 +10,7 @@ import vtk
 from slicer.i18n import tr as _
 
 from .maskInput import MaskInput
+from .panel import Panel
 from .phaseInput import PhaseInput
 from .pytorch import TorchUnavailable, ensureTorch, messageFor
 from .registration import forget, keepOutputs, releaseOutputs, whatIsMissing
@@ -29,7 +30,7 @@ STAGE_TEXTS = {
 }
 
 
-class RegisterPanel:
+class RegisterPanel(Panel):
     """Lets the user choose, starts the registration, and shows its progress and its figures.
 
     Args:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import slicer
 from slicer.i18n import tr as _
 
+from .panel import Panel
 from .presets.preset import Preset, PresetSwitch
 
 if TYPE_CHECKING:
@@ -27,23 +28,24 @@ OPTIONS = {
 """Which presets show which options; each is a row of widgets of the panel."""
 
 
-class ViewsPanel:
+class ViewsPanel(Panel):
     """Shows a result by one preset at a time, and puts the views back afterwards.
 
     Args:
-        runner: Not needed here: nothing is computed in the worker. All panels are made alike.
+        switch: Lends the views to one preset at a time, this panel's or another's.
         uiPath: The panel's .ui file.
     """
 
-    def __init__(self, runner: Any, uiPath: str) -> None:
-        del runner
+    def __init__(self, switch: PresetSwitch, uiPath: str) -> None:
         self.widget = slicer.util.loadUI(uiPath)
         self.ui = slicer.util.childWidgetVariables(self.widget)
         self._nodes: Any = None
         self._contents: Any = None
         self._chosen = ""
         self._withoutOffset: bool | None = None
-        self._switch = PresetSwitch(slicer.mrmlScene, slicer.app.applicationLogic(), self._update)
+        self._shown: Preset | None = None
+        self._switch = switch
+        switch.addListener(self._update)
         for name in PRESETS:
             self._button(name).connect("clicked(bool)", lambda checked, name=name: self.onPreset(name, checked))
         self.ui.afterButton.connect("toggled(bool)", self.onAfter)
@@ -55,8 +57,8 @@ class ViewsPanel:
 
     @property
     def active(self) -> Preset | None:
-        """The preset that is shown."""
-        return self._switch.active
+        """The preset of this panel that is shown."""
+        return self._shown if self._shown is self._switch.active else None
 
     def setResult(self, nodes: Any) -> None:
         """Offer what a result's nodes allow; what is shown is shown anew if the result changed.
@@ -76,14 +78,10 @@ class ViewsPanel:
         if name and not missing(name, nodes):
             self._choose(name)
 
-    def leave(self) -> None:
-        """Put the views back."""
-        self._switch.leave()
-
     def onPreset(self, name: str, checked: bool) -> None:
         """A preset's button was clicked."""
         if not checked:
-            self.leave()
+            self._switch.leave()
         elif not missing(name, self._nodes):
             self._choose(name)
         self._update()
@@ -130,7 +128,8 @@ class ViewsPanel:
 
     def _choose(self, name: str) -> None:
         def make(stage: Stage, nodes: Any) -> Preset:
-            return presetClass(name)(stage, nodes, **self._settings(name))
+            self._shown = presetClass(name)(stage, nodes, **self._settings(name))
+            return self._shown
 
         self._chosen = name
         with slicer.util.tryWithErrorDisplay(_("The result can't be shown this way."), waitCursor=True):

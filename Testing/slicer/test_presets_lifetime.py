@@ -28,8 +28,8 @@ def test_it_is_left_when_a_node_of_its_result_goes(preset_case, name, role):
 @pytest.mark.parametrize("name", PRESETS)
 def test_it_is_left_when_the_scene_closes(preset_case, name):
     left = []
-    preset_case.switch._onLeft = lambda: left.append(name)
     preset_case.show(name)
+    preset_case.switch.addListener(lambda: left.append(name))
     preset_case.session.close_scene()
     assert preset_case.switch.active is None
     assert left == [name]

@@ -19,16 +19,19 @@ OPTIONS = ("side", "opacity", "squares", "style", "offset")
 @pytest.fixture
 def panel(preset_case):
     module = importlib.import_module("LungDeepRegWidgets.viewsPanel")
-    panel = module.ViewsPanel(None, str(UI))
+    panel = module.ViewsPanel(preset_case.switch, str(UI))
     panel.widget.show()
     panel.setResult(preset_case.nodes)
-    yield panel
-    panel.leave()
+    return panel
 
 
 def test_without_a_result_the_engine_is_not_loaded(slicer_application):
     with refusing("LungDeepRegLib"):
-        panel = importlib.import_module("LungDeepRegWidgets.viewsPanel").ViewsPanel(None, str(UI))
+        application = slicer_application
+        switch = importlib.import_module("LungDeepRegWidgets.presets.preset").PresetSwitch(
+            application.scene, application.app.applicationLogic()
+        )
+        panel = importlib.import_module("LungDeepRegWidgets.viewsPanel").ViewsPanel(switch, str(UI))
         panel.setResult(None)
         for name in NAMES:
             assert "Register first" in button(panel, name).toolTip
@@ -61,7 +64,7 @@ def test_one_after_the_other(preset_case, panel):
     for name in NAMES:
         click(button(panel, name))
         assert [other for other in NAMES if button(panel, other).checked] == [name]
-    panel.leave()
+    preset_case.switch.leave()
     assert preset_case.state() == before
 
 
@@ -111,7 +114,7 @@ def test_flicker_shows_both_in_turn_until_it_is_left(preset_case, panel):
     process_events_until(lambda: preset_case.composite().GetForegroundOpacity() == 0)
     timer = flicker._timer
     assert timer.active
-    panel.leave()
+    preset_case.switch.leave()
     assert not timer.active
 
 
@@ -172,3 +175,13 @@ def test_a_volume_that_cannot_be_shown_is_told(preset_case, panel):
     assert panel.active is None
     assert not panel.ui.overlayButton.checked
     assert preset_case.view_state() == before
+
+
+def test_another_panels_preset_takes_the_views(preset_case, panel):
+    click(panel.ui.overlayButton)
+    preset_case.show("Difference")  # by the same switch, not by this panel
+    assert panel.active is None
+    assert not any(button(panel, name).checked for name in NAMES)
+    click(panel.ui.overlayButton)
+    assert preset_case.switch.active is panel.active
+    assert panel.ui.overlayButton.checked

@@ -82,19 +82,18 @@ class PresetSwitch:
     Args:
         scene: The MRML scene.
         applicationLogic: ``slicer.app.applicationLogic()`` in Slicer.
-        onLeft: Called after a preset was left, however that came.
     """
 
-    def __init__(
-        self,
-        scene: slicer.vtkMRMLScene,
-        applicationLogic: slicer.vtkMRMLApplicationLogic,
-        onLeft: Callable[[], None] = lambda: None,
-    ) -> None:
-        self._scene, self._applicationLogic, self._onLeft = scene, applicationLogic, onLeft
+    def __init__(self, scene: slicer.vtkMRMLScene, applicationLogic: slicer.vtkMRMLApplicationLogic) -> None:
+        self._scene, self._applicationLogic = scene, applicationLogic
+        self._listeners: list[Callable[[], None]] = []
         self._stage: Stage | None = None
         self.active: Preset | None = None
         self._tags: list[int] = []
+
+    def addListener(self, listener: Callable[[], None]) -> None:
+        """Call somebody whenever a preset was shown or left, however that came."""
+        self._listeners.append(listener)
 
     def choose(self, make: Callable[[Stage, Any], Preset], nodes: Any) -> Preset:
         """Show a preset instead of the one that is shown.
@@ -114,6 +113,7 @@ class PresetSwitch:
         except BaseException:
             self.leave()
             raise
+        self._tell()
         return preset
 
     def leave(self) -> None:
@@ -122,7 +122,11 @@ class PresetSwitch:
             return
         self._end()
         self._stage.close()
-        self._onLeft()
+        self._tell()
+
+    def _tell(self) -> None:
+        for listener in self._listeners:
+            listener()
 
     def _end(self) -> None:
         for tag in self._tags:
