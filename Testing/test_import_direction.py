@@ -30,7 +30,17 @@ LAYERS = (
         "similarity",
         "transformation",
     },
-    {"alignment", "descent", "discrete_search", "network", "phantom", "pyramid", "refinement", "unfolding"},
+    {
+        "alignment",
+        "descent",
+        "discrete_search",
+        "landmark_review",
+        "network",
+        "phantom",
+        "pyramid",
+        "refinement",
+        "unfolding",
+    },
     {"checkpoint", "image_io", "motion_curves", "mrml", "network_stage"},
     {"registration"},
     {"results"},
@@ -143,6 +153,7 @@ import sys
 sys.path.insert(0, {str(MODULE)!r})
 sys.modules["torch"] = None  # an import of it now raises ImportError
 import LungDeepRegLib.intensity, LungDeepRegLib.landmarks, LungDeepRegLib.metrics, LungDeepRegLib.outcome
+from LungDeepRegLib.landmark_review import description, observers, pairs, table
 from LungDeepRegLib import DisplacementField, Volume
 """
 
