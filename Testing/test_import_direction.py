@@ -27,6 +27,7 @@ LAYERS = (
         "metrics",
         "outcome",
         "preprocessing",
+        "quality",
         "similarity",
         "transformation",
     },
@@ -153,6 +154,7 @@ import sys
 sys.path.insert(0, {str(MODULE)!r})
 sys.modules["torch"] = None  # an import of it now raises ImportError
 import LungDeepRegLib.intensity, LungDeepRegLib.landmarks, LungDeepRegLib.metrics, LungDeepRegLib.outcome
+import LungDeepRegLib.quality
 from LungDeepRegLib.landmark_review import description, observers, pairs, table
 from LungDeepRegLib import DisplacementField, Volume
 """
