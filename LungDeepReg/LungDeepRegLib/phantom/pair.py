@@ -22,7 +22,7 @@ FIELD_OF_VIEW_MM = (376.0, 276.0, 312.0)
 CENTRE_RAS_MM = (0.0, -6.0, -3.0)
 LEAST_LANDMARK_RADIUS_MM = 1.1
 # Independent streams of random numbers, so that a draw more in one never changes another.
-ANATOMY, TREES, TEXTURE, BREATHING, LANDMARKS, FIXED, MOVING = range(7)
+ANATOMY, TREES, TEXTURE, BREATHING, LANDMARKS, FIXED, MOVING, PHASES = range(8)
 
 
 class PhantomError(ValueError):
@@ -100,30 +100,37 @@ def make_pair(
         BreathingError: A motion that would fold tissue.
     """
     chest = sample_chest(config.seed)
-    phi = sample_breathing(_generator(config.seed, BREATHING), config.motion_mm, chest.scale)
-    fixed, fixed_mask = _image(chest, config, fixed_lattice or chest_lattice(2.5), phi)
-    moving, moving_mask = _image(chest, config, moving_lattice or chest_lattice((2.5, 2.5, 3.0), (3, 5, -6)), None)
-    fixed_points, moving_points = _landmark_points(chest, phi, config)
-    names = tuple(f"vessel branching {n + 1}" for n in range(len(fixed_points)))
-    return PhantomPair(
-        fixed,
-        moving,
-        fixed_mask,
-        moving_mask,
-        Landmarks(fixed_points, names, "phantom exhale"),
-        Landmarks(moving_points, names, "phantom inhale"),
-        phi,
-    )
+    phi = chest_breathing(config, chest.scale)
+    exhaled, inhaled = fixed_lattice or chest_lattice(2.5), moving_lattice or chest_lattice((2.5, 2.5, 3.0), (3, 5, -6))
+    names, rngs = ("phantom exhale", "phantom inhale"), [generator(config.seed, side) for side in (FIXED, MOVING)]
+    fixed, fixed_mask = picture(chest, config, exhaled, phi, rngs[0], names[0])
+    moving, moving_mask = picture(chest, config, inhaled, None, rngs[1], names[1])
+    points = phi.inverse(branchings(chest, config))
+    landmarks = (named(points, names[0]), named(phi(points), names[1]))
+    return PhantomPair(fixed, moving, fixed_mask, moving_mask, *landmarks, phi)
 
 
 def sample_chest(seed: int) -> Chest:
     """The chest that a seed chooses, apart from any picture of it."""
-    anatomy = sample_anatomy(_generator(seed, ANATOMY))
-    rng = _generator(seed, TREES)
+    anatomy = sample_anatomy(generator(seed, ANATOMY))
+    rng = generator(seed, TREES)
     trees = grow_trees(anatomy, rng)
     vessels = Tubes.union([trees["arteries"].tubes(rng), trees["veins"].tubes(rng)])
-    texture = sample_texture(_generator(seed, TEXTURE))
+    texture = sample_texture(generator(seed, TEXTURE))
     return Chest(anatomy, trees, vessels, trees["airways"].tubes(rng), texture)
+
+
+def chest_breathing(config: PhantomConfig, scale: np.ndarray) -> Breathing:
+    """How the chest breathes that a seed chooses: from exhaled to inhaled.
+
+    Args:
+        config: Its seed and its motion.
+        scale: The chest's, see :attr:`render.Chest.scale`.
+
+    Raises:
+        BreathingError: A motion that would fold tissue.
+    """
+    return sample_breathing(generator(config.seed, BREATHING), config.motion_mm, scale)
 
 
 def chest_lattice(
@@ -142,33 +149,50 @@ def chest_lattice(
     return Lattice(tuple(count[::-1]), matrix)
 
 
-def _image(chest: Chest, config: PhantomConfig, lattice: Lattice, phi: Breathing | None) -> tuple[Volume, Volume]:
-    """The chest in one state on a lattice, with noise, and its lung labels."""
+def picture(
+    chest: Chest,
+    config: PhantomConfig,
+    lattice: Lattice,
+    breathing: Breathing | None,
+    rng: np.random.Generator,
+    name: str,
+) -> tuple[Volume, Volume]:
+    """The chest in one state on a lattice, with noise, and its lung labels.
+
+    Args:
+        chest: What is shown.
+        config: How it is imaged.
+        lattice: Where the voxels are.
+        breathing: The map from this state to the inhaled one, or None for that itself.
+        rng: Of the noise.
+        name: Of the image; its lungs are named after it.
+    """
     ct = config.contrast == "ct"
-    rng = _generator(config.seed, MOVING if phi is None else FIXED)
     shading = sample_shading(rng)
     image = np.empty(lattice.shape, dtype=np.int16 if ct else np.float32)
     lungs = np.empty(lattice.shape, dtype=np.uint8)
-    for planes, slab, values, labels in render(chest, lattice, CT_HU if ct else MRI_SIGNAL, phi):
+    for planes, slab, values, labels in render(chest, lattice, CT_HU if ct else MRI_SIGNAL, breathing):
         lungs[planes] = labels
         if ct:
             image[planes] = with_ct_noise(values, config.noise, rng)
         else:
             image[planes] = with_mri_noise(values * shading(slab), config.noise, rng)
-    name = f"phantom {'inhale' if phi is None else 'exhale'}"
     return Volume(image, lattice.ijk_to_ras, name), Volume(lungs, lattice.ijk_to_ras, f"{name} lungs")
 
 
-def _landmark_points(chest: Chest, phi: Breathing, config: PhantomConfig) -> tuple[np.ndarray, np.ndarray]:
-    """Branchings of arteries far from one another, half in each lung: fixed and moving points, ``(N, 3)`` RAS mm."""
+def branchings(chest: Chest, config: PhantomConfig) -> np.ndarray:
+    """Branchings of arteries far from one another, half in each lung, where they are inhaled, ``(N, 3)`` RAS mm."""
     points, radius = landmark_candidates(chest.trees["arteries"], chest.anatomy)
     points = points[radius > LEAST_LANDMARK_RADIUS_MM] * chest.scale.astype(np.float64)
     right = points[:, 0] > 0
-    rng = _generator(config.seed, LANDMARKS)
+    rng = generator(config.seed, LANDMARKS)
     halves = ((right, (config.landmarks + 1) // 2), (~right, config.landmarks // 2))
-    chosen = np.concatenate([_far_apart(points[side], count, rng) for side, count in halves])
-    fixed = phi.inverse(chosen)
-    return fixed, phi(fixed)
+    return np.concatenate([_far_apart(points[side], count, rng) for side, count in halves])
+
+
+def named(points: np.ndarray, name: str) -> Landmarks:
+    """Branchings as landmarks, numbered."""
+    return Landmarks(points, tuple(f"vessel branching {n + 1}" for n in range(len(points))), name)
 
 
 def _far_apart(points: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
@@ -184,5 +208,6 @@ def _far_apart(points: np.ndarray, count: int, rng: np.random.Generator) -> np.n
     return points[taken]
 
 
-def _generator(seed: int, stream: int) -> np.random.Generator:
-    return np.random.default_rng([seed, stream])
+def generator(seed: int, *stream: int) -> np.random.Generator:
+    """The random numbers of one of the streams above (of the phases: and of which one)."""
+    return np.random.default_rng([seed, *stream])
