@@ -90,6 +90,7 @@ class LungDeepRegParameterNode:
     transform: vtkMRMLTransformNode
     jacobianVolume: vtkMRMLScalarVolumeNode
     coverageVolume: vtkMRMLLabelMapVolumeNode
+    lungsVolume: vtkMRMLLabelMapVolumeNode
     warpedVolumeWanted: bool = True
     differenceVolumeWanted: bool = True
     transformWanted: bool = True

@@ -13,8 +13,11 @@ OUTPUTS = {
     "differenceVolume": "difference",
     "jacobianVolume": "jacobian",
     "coverageVolume": "coverage",
+    "lungsVolume": "lungs",
 }
 """The parameter that holds an output's node, and the field of :class:`mrml.ResultNodes` that it is."""
+NEEDING_LUNGS = ("transform", "jacobianVolume")
+"""The outputs that bring the fixed image's lungs with them; there is nothing to tick for these."""
 
 
 def whatIsMissing(parameters: Any) -> str:
@@ -26,9 +29,16 @@ def whatIsMissing(parameters: Any) -> str:
         return _("Choose a moving volume (inhale or follow-up)")
     if fixed is moving:
         return _("Choose two different volumes: fixed and moving are both {name}").format(name=fixed.GetName())
-    if not any(getattr(parameters, f"{name}Wanted") for name in OUTPUTS):
+    if not any(isWanted(parameters, name) for name in OUTPUTS):
         return _("Tick at least one output")
     return whatWeightsLack(parameters)
+
+
+def isWanted(parameters: Any, name: str) -> bool:
+    """Whether an output is to be made."""
+    if name == "lungsVolume":
+        return any(isWanted(parameters, other) for other in NEEDING_LUNGS)
+    return getattr(parameters, f"{name}Wanted")
 
 
 @dataclass(frozen=True)
@@ -87,14 +97,17 @@ def maskOf(node: Any, segmentId: str, image: Any) -> Any:
 
 
 def outputsOf(parameters: Any) -> Any:
-    """Which results are wanted, and the nodes that receive them."""
+    """Which results are wanted, and the nodes that receive them.
+
+    Lungs that are a mask by now, maybe edited by the user, get no others in their place: inputs stay as they are.
+    """
     from LungDeepRegLib import mrml
 
+    masks = parameters.fixedMask, parameters.movingMask
+    nodes = {name: getattr(parameters, name) for name in OUTPUTS}
+    free = {name: None if node in masks else node for name, node in nodes.items()}
     return mrml.Outputs(
-        **{
-            field: mrml.Output(getattr(parameters, name)) if getattr(parameters, f"{name}Wanted") else None
-            for name, field in OUTPUTS.items()
-        }
+        **{field: mrml.Output(free[name]) if isWanted(parameters, name) else None for name, field in OUTPUTS.items()}
     )
 
 

@@ -28,7 +28,7 @@ def outcome_of(registration, pair) -> Outcome:
         difference=pair.fixed.with_array(difference),
         difference_before=pair.fixed.with_array(difference * 2),
         jacobian=Volume(jacobian_determinant(field), field.lattice.ijk_to_ras, "jacobian"),
-        fixed_lungs=None,
+        fixed_lungs=pair.fixed_mask.with_array((pair.fixed_mask.array > 0).astype(np.uint8)),
         summary={},
     )
 

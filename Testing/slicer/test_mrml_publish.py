@@ -28,7 +28,7 @@ from scipy.ndimage import binary_erosion
 from Testing.slicer.mrml_cases import TABLE, below, everything, fail_after, hierarchy_of, outcome_of, state, window
 from Testing.slicer.scene import from_world, linear_transform
 
-RESULTS = ("transform", "warped", "difference", "difference_before", "jacobian", "coverage")
+RESULTS = ("transform", "warped", "difference", "difference_before", "jacobian", "coverage", "lungs")
 
 
 @pytest.fixture(scope="module")
@@ -168,10 +168,20 @@ def test_the_views_are_told_once(scene, nodes, outcome):
 def test_only_what_is_wanted_is_made(scene, nodes, outcome):
     published = publish(outcome, *nodes, Outputs(warped=None, difference=None, jacobian=None))
     assert published.warped is published.difference is published.difference_before is published.jacobian is None
-    assert scene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode") == 3  # the inputs and the coverage, a label map
-    only = publish(outcome, *nodes, Outputs(None, Output(), None, None, None))
+    assert scene.GetNumberOfNodesByClass("vtkMRMLLabelMapVolumeNode") == 2  # the coverage and the lungs
+    assert scene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode") == 4  # with these, and the inputs
+    only = publish(outcome, *nodes, Outputs(None, Output(), None, None, None, None))
     assert only.transform is None
     assert only.warped.GetName() == "Deformed phantom inhale to phantom exhale"
+
+
+def test_lungs_are_named_after_the_fixed_image_and_left_out_where_unknown(nodes, outcome):
+    lungs = publish(outcome, *nodes).lungs
+    assert lungs.GetName() == "Lungs phantom exhale"
+    np.testing.assert_array_equal(volume_from_node(lungs).array, outcome.fixed_lungs.array)
+    published = publish(dataclasses.replace(outcome, fixed_lungs=None), *nodes)
+    assert published.lungs is None
+    assert result_nodes(published.transform) == published
 
 
 # Registering again
@@ -227,6 +237,16 @@ def test_empty_node_of_a_selector_is_shown_and_placed_like_a_new_one(scene, node
     low, high = window(chosen)
     assert low == -high
     assert hierarchy.GetItemParent(hierarchy.GetItemByDataNode(chosen)) == study
+
+
+def test_what_was_measured_of_an_earlier_run_is_not_the_result(scene, nodes, outcome):
+    first = publish(outcome, *nodes)
+    trust = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "Trust")
+    trust.SetAttribute("LungDeepReg.run", first.transform.GetAttribute("LungDeepReg.run"))
+    first.transform.SetNodeReferenceID("LungDeepReg.trust", trust.GetID())
+    assert result_nodes(first.transform).trust is trust
+    assert publish(changed(outcome), *nodes, into(first)).transform is first.transform
+    assert result_nodes(first.transform).trust is None
 
 
 def test_results_that_are_not_wanted_any_more_are_not_the_result(nodes, outcome):
@@ -472,6 +492,7 @@ def test_result_is_found_again_in_a_reloaded_scene(scene, nodes, outcome, tmp_pa
     reread = {name: volume_from_node(getattr(found, name)) for name in RESULTS[1:]}
     # Slicer turns a left-handed image's slices round when it reads it.
     np.testing.assert_array_equal(canonical(reread["warped"]).array, canonical(outcome.warped).array)
+    reread["fixed_lungs"] = reread.pop("lungs")
     again = publish(dataclasses.replace(outcome, **reread), found.fixed, found.moving, into(found))
     assert again == found
 

@@ -265,6 +265,23 @@ class TestRegistering:
         wait(panel)
         assert json.loads(panel.parameters.summary)["masks"]["fixed"] == "given"
 
+    def test_found_lungs_that_are_edited_and_chosen_as_mask_are_not_overwritten(self, panel, chosen):
+        choose(panel.ui.refinementSelector, "Off (alignment and network only)")
+        click(panel.ui.registerButton)
+        wait(panel)
+        edited = panel.parameters.lungsVolume
+        assert edited.GetName() == "Lungs exhale"
+        voxels = slicer.util.arrayFromVolume(edited)
+        voxels[voxels > 0] = 7
+        slicer.util.arrayFromVolumeModified(edited)
+        choose(panel.ui.fixedMaskSelector, edited)
+        click(panel.ui.registerButton)
+        wait(panel)
+        assert set(np.unique(slicer.util.arrayFromVolume(edited))) == {0, 7}
+        lungs = panel.parameters.lungsVolume
+        assert lungs is not edited
+        np.testing.assert_array_equal(slicer.util.arrayFromVolume(lungs) > 0, slicer.util.arrayFromVolume(edited) > 0)
+
     def test_another_pair_leaves_earlier_results_alone(self, panel, chosen):
         click(panel.ui.registerButton)
         wait(panel)

@@ -15,14 +15,28 @@ ROLE_PREFIX = "LungDeepReg."
 BEFORE_ROLE = f"{ROLE_PREFIX}difference_before"
 RESULT_ATTRIBUTE = f"{ROLE_PREFIX}result"
 """Each result has this attribute, which says what it is by the name in :class:`ResultNodes`."""
+RUN_ATTRIBUTE = f"{ROLE_PREFIX}run"
+"""The transform's is another one after each registration; what was measured of it has the same one."""
 VOLUME_CLASSES = {
     "warped": "vtkMRMLScalarVolumeNode",
     "difference": "vtkMRMLScalarVolumeNode",
     "difference_before": "vtkMRMLScalarVolumeNode",
     "jacobian": "vtkMRMLScalarVolumeNode",
     "coverage": "vtkMRMLLabelMapVolumeNode",
+    "lungs": "vtkMRMLLabelMapVolumeNode",
 }
 """The result volumes, and what kind of node each is."""
+ASSESSMENT_CLASSES = {
+    "trust": "vtkMRMLScalarVolumeNode",
+    "residual": "vtkMRMLScalarVolumeNode",
+    "correlation": "vtkMRMLScalarVolumeNode",
+    "consistency": "vtkMRMLScalarVolumeNode",
+    "ventilation": "vtkMRMLScalarVolumeNode",
+    "ventilation_density": "vtkMRMLScalarVolumeNode",
+    "regions": "vtkMRMLLabelMapVolumeNode",
+    "backward": "vtkMRMLTransformNode",
+}
+"""What an assessment of the result adds (see :mod:`assessment`), and what kind of node each is."""
 WORDS = {
     "transform": ("Transform", "displacement field"),
     "warped": ("Deformed", "deformed volume"),
@@ -30,6 +44,7 @@ WORDS = {
     "difference_before": ("Difference before", "difference map before registration"),
     "jacobian": ("Jacobian", "Jacobian map"),
     "coverage": ("Coverage", "coverage"),
+    "lungs": ("Lungs", "lungs"),
 }
 """The results for users, with the panel's words: what a new node's name starts with, and how messages say it."""
 TRANSFORM_CLASSES = ("vtkMRMLTransformNode", "vtkMRMLGridTransformNode")
@@ -57,6 +72,7 @@ class Outputs:
             again with the difference's own.
         jacobian: The map of volume change.
         coverage: Label map, 1 where the moving image covers the fixed one.
+        lungs: Label map, 1 in the fixed image's lungs; left out where they are not known.
     """
 
     transform: Output | None = Output()
@@ -64,11 +80,15 @@ class Outputs:
     difference: Output | None = Output()
     jacobian: Output | None = Output()
     coverage: Output | None = Output()
+    lungs: Output | None = Output()
 
 
 @dataclass(frozen=True)
 class ResultNodes:
-    """A registration in the scene: its inputs and what came out, None for what there isn't."""
+    """A registration in the scene: its inputs and what came out, None for what there isn't.
+
+    From ``trust`` on, what an assessment adds; see :mod:`assessment`.
+    """
 
     fixed: slicer.vtkMRMLScalarVolumeNode | None = None
     moving: slicer.vtkMRMLScalarVolumeNode | None = None
@@ -78,22 +98,41 @@ class ResultNodes:
     difference_before: slicer.vtkMRMLScalarVolumeNode | None = None
     jacobian: slicer.vtkMRMLScalarVolumeNode | None = None
     coverage: slicer.vtkMRMLLabelMapVolumeNode | None = None
+    lungs: slicer.vtkMRMLLabelMapVolumeNode | None = None
+    trust: slicer.vtkMRMLScalarVolumeNode | None = None
+    residual: slicer.vtkMRMLScalarVolumeNode | None = None
+    correlation: slicer.vtkMRMLScalarVolumeNode | None = None
+    consistency: slicer.vtkMRMLScalarVolumeNode | None = None
+    ventilation: slicer.vtkMRMLScalarVolumeNode | None = None
+    ventilation_density: slicer.vtkMRMLScalarVolumeNode | None = None
+    regions: slicer.vtkMRMLLabelMapVolumeNode | None = None
+    backward: slicer.vtkMRMLTransformNode | None = None
 
 
 def result_nodes(transform: slicer.vtkMRMLTransformNode | None) -> ResultNodes:
     """The registration that a transform node came from, as far as its nodes are in the scene; also after reloading.
 
-    A transform that was made elsewhere gives its fixed and moving image if it names them, and itself.
+    A transform that was made elsewhere gives its fixed and moving image if it names them, and itself. What was
+    assessed of an earlier registration in the same nodes is left out.
     """
     if transform is None or transform.GetScene() is None:
         return ResultNodes()
-    volumes = {name: transform.GetNodeReference(f"{ROLE_PREFIX}{name}") for name in VOLUME_CLASSES}
+    volumes = {name: referred(transform, name) for name in VOLUME_CLASSES}
+    run = transform.GetAttribute(RUN_ATTRIBUTE)
+    for name in ASSESSMENT_CLASSES:
+        node = referred(transform, name)
+        volumes[name] = node if node is not None and node.GetAttribute(RUN_ATTRIBUTE) == run else None
     return ResultNodes(
         fixed=transform.GetNodeReference(transform.GetFixedNodeReferenceRole()),
         moving=transform.GetNodeReference(transform.GetMovingNodeReferenceRole()),
         transform=transform,
         **volumes,
     )
+
+
+def referred(transform: slicer.vtkMRMLTransformNode, name: str) -> slicer.vtkMRMLNode | None:
+    """The node of a transform's results that :class:`ResultNodes` calls by this name, or None."""
+    return transform.GetNodeReference(f"{ROLE_PREFIX}{name}")
 
 
 def difference_before(difference: slicer.vtkMRMLScalarVolumeNode | None) -> slicer.vtkMRMLScalarVolumeNode | None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from uuid import uuid4
 
 import numpy as np
 import slicer
@@ -17,6 +18,7 @@ from .outputs import (
     BEFORE_ROLE,
     RESULT_ATTRIBUTE,
     ROLE_PREFIX,
+    RUN_ATTRIBUTE,
     VOLUME_CLASSES,
     WORDS,
     Outputs,
@@ -64,15 +66,19 @@ def publish(
             :func:`outputs.check_outputs` says, or as :func:`volume_from_node`.
     """
     outputs = outputs or Outputs()
+    if outcome.fixed_lungs is None:
+        outputs = replace(outputs, lungs=None)
     check_inputs(outcome, fixed_node, moving_node)
     check_outputs(outputs, fixed_node, moving_node)
     ready = ready_volumes(outcome, fixed_node, set(chosen_nodes(outputs)))
     grid = grid_from_field(outcome.field) if outputs.transform else None
-    name = f"{moving_node.GetName()} to {fixed_node.GetName()}"
+    fixed_name = fixed_node.GetName()
+    name = f"{moving_node.GetName()} to {fixed_name}"
     with all_or_nothing(fixed_node.GetScene()) as changes:
         found: dict[str, slicer.vtkMRMLNode] = {}
         for result, node in chosen_nodes(outputs).items():
-            title = f"{WORDS[result][0]} {name}"  # what it is comes first: narrow lists cut off the end
+            of = fixed_name if result == "lungs" else name
+            title = f"{WORDS[result][0]} {of}"  # what it is comes first: narrow lists cut off the end
             if result == "transform":
                 found[result] = place_transform(changes, grid, node, title, fixed_node)
             else:
@@ -117,6 +123,8 @@ def ready_volumes(
         "jacobian": (outcome.jacobian, lambda node: show_diverging(node, 1.0, 1.0)),
         "coverage": (outcome.coverage, lambda node: None),
     }
+    if outcome.fixed_lungs is not None:
+        ways["lungs"] = outcome.fixed_lungs, lambda node: None
     return {
         name: ReadyVolume(image_data(volume.array), vtk_matrix(volume.ijk_to_ras), show)
         for name, (volume, show) in ways.items()
@@ -166,6 +174,7 @@ def refer(changes: Changes, nodes: ResultNodes) -> None:
     if nodes.transform is None:
         return
     transform = nodes.transform
+    changes.mark(transform, RUN_ATTRIBUTE, uuid4().hex)
     changes.set_reference(transform, transform.GetFixedNodeReferenceRole(), nodes.fixed)
     changes.set_reference(transform, transform.GetMovingNodeReferenceRole(), nodes.moving)
     for name in VOLUME_CLASSES:
