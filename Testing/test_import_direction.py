@@ -21,6 +21,7 @@ LAYERS = (
         "displacement_field",
         "intensity",
         "inversion",
+        "json_values",
         "labels",
         "landmarks",
         "lung_mask",

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-import math
 import platform
 import sys
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from importlib import import_module, metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from .evaluation import Evaluation
+from ..json_values import plain
+
+if TYPE_CHECKING:
+    from .evaluation import Evaluation
 
 NOTICE = "Research software, not for clinical use."
 LIBRARIES = ("torch", "numpy", "scipy", "SimpleITK", "nibabel", "matplotlib")
@@ -92,19 +94,6 @@ def summary(evaluation: Evaluation, run: Run) -> dict[str, Any]:
         "not_for_clinical_use": NOTICE,
     }
     return {name: plain(found[name]) for name in SCHEMA}
-
-
-def plain(value: Any) -> Any:
-    """Dataclasses, tuples and numbers as JSON has them; NaN and infinity become null, seconds and mm keep 6 digits."""
-    if hasattr(value, "__dataclass_fields__"):
-        value = asdict(value)
-    if isinstance(value, dict):
-        return {str(name): plain(entry) for name, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(entry) for entry in value]
-    if isinstance(value, float):
-        return float(f"{value:.6g}") if math.isfinite(value) else None
-    return value
 
 
 def write_summary(path: Path, content: dict[str, Any]) -> None:
