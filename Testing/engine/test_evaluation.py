@@ -6,12 +6,14 @@ import pytest
 from LungDeepRegLib.displacement_field import DisplacementField
 from LungDeepRegLib.geometry import Lattice, covering_lattice
 from LungDeepRegLib.intensity import Intensity
-from LungDeepRegLib.inversion import invert
+from LungDeepRegLib.inversion import inverse_points, invert
 from LungDeepRegLib.landmarks import LandmarkError, Landmarks
 from LungDeepRegLib.metrics import dice, folded_percent, jacobian_determinant
 from LungDeepRegLib.results import SCHEMA, Pair, Run, evaluate, inverse_of, schema_table, summary
 from LungDeepRegLib.results.evaluation import folded_percent_everywhere
 from LungDeepRegLib.results.images import warped_mask
+from LungDeepRegLib.results.lung_volume import JacobianStatistics
+from LungDeepRegLib.results.surfaces import surface
 from LungDeepRegLib.volume import Volume, VolumeError
 
 CT = Intensity("ct", -1000.0, 300.0, -1024.0, "as the test says")
@@ -56,6 +58,8 @@ class TestKnownTranslation:
         found = evaluate(pair, translation(pair.fixed.lattice, offset))
         assert found.dice_after == 1
         assert found.dice_before == pytest.approx(0.5 * 0.8)
+        assert found.hausdorff95_mm["before"] == pytest.approx(10, abs=0.5)
+        assert found.hausdorff95_mm["after"] < 1e-3
         assert found.landmark_error_mm["after"]["ds"].max < 1e-4
         assert found.landmark_error_mm["before"]["dx"].mean == pytest.approx(10)
         assert found.landmark_error_mm["before"]["dy"].mean == pytest.approx(0)
@@ -78,6 +82,7 @@ class TestKnownTranslation:
         matrix[0, 3] = offset[0]
         found = evaluate(pair, translation(pair.fixed.lattice, offset), alignment=matrix)
         assert found.dice_aligned == pytest.approx(0.8)
+        assert found.hausdorff95_mm["aligned"] == pytest.approx(4, abs=1e-3)
         assert found.landmark_error_mm["aligned"]["ds"].mean == pytest.approx(4)
         assert evaluate(pair, translation(pair.fixed.lattice, offset)).dice_aligned is None
 
@@ -121,6 +126,66 @@ def test_mean_jacobian_agrees_with_the_volumes_of_the_lungs():
     assert found.mean_jacobian_lung == pytest.approx(1.875, abs=1e-3)
     assert found.lung_volume_ratio == pytest.approx(1.875)
     assert found.dice_after == 1
+    assert found.hausdorff95_mm["after"] < 1e-3
+    assert vars(found.jacobian_lung) == pytest.approx(
+        {"min": 1.875, "max": 1.875, "percent_outside": 0, "log_sd": 0}, abs=1e-3
+    )
+
+
+def test_jacobian_statistics():
+    found = JacobianStatistics.of(np.array([0.2, 1, 1, 4, -1], np.float32))
+    logs = np.log([0.2, 1, 1, 4])
+    assert vars(found) == pytest.approx({"min": -1, "max": 4, "percent_outside": 60, "log_sd": logs.std()})
+    assert np.isnan(JacobianStatistics.of(np.array([-1.0, 0.0])).log_sd)
+
+
+def test_coverage_is_of_the_lungs(shifted):
+    pair, offset = shifted
+    phi, covered = translation(pair.fixed.lattice, offset), np.zeros_like(pair.fixed_mask)
+    assert evaluate(pair, phi).coverage_percent_lung is None
+    assert evaluate(pair, phi, covered=covered).coverage_percent_lung == 0
+    first = np.flatnonzero(pair.fixed_mask.any(axis=(1, 2)))[0]
+    covered[first : first + 4] = True
+    assert evaluate(pair, phi, covered=covered).coverage_percent_lung == pytest.approx(40)
+
+
+class TestHausdorff:
+    def test_against_all_distances_on_any_geometry(self, made):
+        pair = made.pair
+        found = evaluate(pair, made.phi).hausdorff95_mm
+        mapped = made.phi(surface(pair.fixed_mask, pair.fixed.lattice))
+        moving = surface(pair.moving_mask, pair.moving.lattice)
+        seen = pair.moving.lattice.contains(mapped)
+        back, _ = inverse_points(made.phi, moving)
+        reached = pair.fixed.lattice.contains(back)
+        to_moving, to_fixed = (np.linalg.norm(mapped[:, None] - moving[None], axis=-1).min(axis=a) for a in (1, 0))
+        expected = max(np.percentile(to_moving[seen], 95), np.percentile(to_fixed[reached], 95))
+        assert found["after"] == pytest.approx(expected, rel=0.1)
+        assert found["aligned"] is None
+
+    def test_surface_lies_between_the_voxels(self):
+        mask = np.zeros((5, 6, 7), bool)
+        mask[2, 3, 4] = True
+        where = Lattice(mask.shape, np.diag([2.0, 3, 4, 1]))
+        expected = [[8 + s, 9, 8] for s in (-1, 1)] + [[8, 9 + s, 8] for s in (-1.5, 1.5)]
+        expected += [[8, 9, 8 + s] for s in (-2, 2)]
+        assert sorted(surface(mask, where).tolist()) == sorted(expected)
+
+    def test_a_mask_cut_off_by_its_image_has_no_surface_there(self, shifted):
+        # The moving image ends within the lungs: what it shows of them agrees.
+        pair, offset = shifted
+        half = pair.moving.array.shape[0] // 2
+        part = Volume(pair.moving.array[:half], pair.moving.ijk_to_ras)
+        cut = replace(pair, moving=part, moving_mask=pair.moving_mask[:half], moving_landmarks=None)
+        found = evaluate(cut, translation(pair.fixed.lattice, offset))
+        assert found.dice_after < 0.9
+        assert found.hausdorff95_mm["after"] < 2.1
+
+    def test_masks_without_any_surface(self, shifted):
+        pair, _ = shifted
+        full = replace(pair, fixed_mask=np.ones_like(pair.fixed_mask))
+        found = evaluate(full, translation(pair.fixed.lattice, (0, 0, 0)))
+        assert found.hausdorff95_mm == {"before": None, "aligned": None, "after": None}
 
 
 class TestFolding:

@@ -116,6 +116,9 @@ def table(content: dict[str, Any]) -> str:
     lines = [f"{content['moving']} (moving) -> {content['fixed']} (fixed)", ""]
     lines += [f"{'':<28}{'before':>9}{'aligned':>9}{'after':>9}"]
     lines += [row("Dice of the lungs", [content[f"dice_{when}"] for when in WHEN], 3)]
+    distances = content["hausdorff95_mm"]
+    if distances is not None:
+        lines += [row("95 % Hausdorff [mm]", [distances[when] for when in WHEN], 2)]
     errors = content["landmark_error_mm"]
     if errors is not None:
         for name, entry in (("Landmark error, mean [mm]", "mean"), ("Landmark error, 95th p. [mm]", "p95")):

@@ -9,7 +9,8 @@ import torch
 
 from ..displacement_field import DisplacementField, lattice_points
 from ..field_sampling import inside, sampling_grid
-from ..geometry import Lattice, apply, corner_indices, covering_lattice, index_box
+from ..geometry import Lattice, apply, covering_lattice, index_box
+from ..inversion import affine_fit
 from ..landmarks import matched
 from ..metrics import (
     Distribution,
@@ -17,16 +18,17 @@ from ..metrics import (
     dice,
     folded_cells,
     folded_percent,
-    jacobian_determinant,
     landmark_errors,
 )
 from ..preprocessing import block_factors
 from ..resampling import averaged, resample
 from ..similarity import parse_similarity
-from ..volume import Volume, block_mean
+from ..volume import block_mean
 from ..warp import warp
-from .images import affine_field, box_around, extent, warped_mask
+from .images import affine_field, extent, warped_mask
+from .lung_volume import JacobianStatistics, lung_determinants, lungs_on_field, volume_ratio
 from .pair import Pair
+from .surfaces import Mapping, hausdorff95_mm
 
 SIMILARITY_SPACING_MM = 3.0
 NEAR_LUNG_MM = 10.0
@@ -41,12 +43,15 @@ class Evaluation:
     dice_before: float | None
     dice_aligned: float | None
     dice_after: float | None
+    hausdorff95_mm: dict[str, float | None] | None
     landmark_error_mm: dict[str, dict[str, Distribution] | None] | None
     similarity: dict[str, str | float | None]
     folded_percent_lung: float | None
     folded_percent: float
+    jacobian_lung: JacobianStatistics | None
     mean_jacobian_lung: float | None
     lung_volume_ratio: float | None
+    coverage_percent_lung: float | None
     inversion_residual_mm: dict[str, float] | None
     inverse_consistency_mm: Distribution | None
 
@@ -55,6 +60,7 @@ def evaluate(
     pair: Pair,
     phi: DisplacementField,
     *,
+    covered: np.ndarray | None = None,
     alignment: np.ndarray | None = None,
     inverse: tuple[DisplacementField, np.ndarray] | None = None,
     backward: DisplacementField | None = None,
@@ -64,6 +70,7 @@ def evaluate(
     Args:
         pair: The images with their masks and landmarks.
         phi: The transformation, fixed RAS mm to moving RAS mm.
+        covered: Where the moving image covers the fixed one, as :meth:`DisplacementField.warp` has it, if it is known.
         alignment: The affine part that came first, 4x4, where there was one.
         inverse: phi^-1 and its residual, from :func:`displacement_field.invert`, where it was asked for.
         backward: The registration of the swapped pair, moving RAS mm to fixed RAS mm, where it was asked for.
@@ -71,17 +78,21 @@ def evaluate(
     identity = affine_field(np.eye(4), pair.fixed.lattice)
     aligned = None if alignment is None else affine_field(alignment, pair.fixed.lattice)
     lungs = None if pair.fixed_mask is None else lungs_on_field(pair.fixed.with_array(pair.fixed_mask), phi)
+    determinants = lung_determinants(pair, phi)
     similarity_before, similarity_after = local_similarities(pair, identity, phi)
     return Evaluation(
         dice_before=mask_overlap(pair, identity),
         dice_aligned=None if aligned is None else mask_overlap(pair, aligned),
         dice_after=mask_overlap(pair, phi),
+        hausdorff95_mm=surface_distances(pair, phi, alignment),
         landmark_error_mm=errors_of_landmarks(pair, phi, alignment),
         similarity={"measure": "lncc", "before": similarity_before, "after": similarity_after},
         folded_percent_lung=None if lungs is None else number(folded_percent(*lungs)),
         folded_percent=folded_percent_everywhere(phi),
-        mean_jacobian_lung=mean_jacobian(pair, phi),
+        jacobian_lung=None if determinants is None else JacobianStatistics.of(determinants),
+        mean_jacobian_lung=None if determinants is None else float(determinants.mean(dtype=np.float64)),
         lung_volume_ratio=volume_ratio(pair),
+        coverage_percent_lung=coverage_percent(pair, covered),
         inversion_residual_mm=None if inverse is None else inversion_residual(pair, *inverse),
         inverse_consistency_mm=None if backward is None else consistency(pair, phi, backward),
     )
@@ -98,6 +109,29 @@ def mask_overlap(pair: Pair, phi: DisplacementField) -> float | None:
         return None
     warped = warped_mask(phi, pair.moving_mask, pair.moving.lattice, pair.fixed.lattice)
     return number(dice(warped, pair.fixed_mask))
+
+
+def surface_distances(
+    pair: Pair, phi: DisplacementField, alignment: np.ndarray | None
+) -> dict[str, float | None] | None:
+    """95 % Hausdorff distances of the masks' surfaces before, aligned and after; None without both masks."""
+
+    def affine(matrix: np.ndarray) -> Mapping:
+        return lambda points: apply(matrix, points), matrix
+
+    maps = {
+        "before": affine(np.eye(4)),
+        "aligned": None if alignment is None else affine(alignment),
+        "after": (phi, affine_fit(phi)),
+    }
+    return hausdorff95_mm(pair, maps)
+
+
+def coverage_percent(pair: Pair, covered: np.ndarray | None) -> float | None:
+    """How much of the fixed image's lungs the deformed moving image covers; None without a mask."""
+    if pair.fixed_mask is None or covered is None:
+        return None
+    return 100 * int((pair.fixed_mask & covered).sum()) / int(pair.fixed_mask.sum())
 
 
 def errors_of_landmarks(
@@ -147,21 +181,6 @@ def similarity_lattice(pair: Pair) -> Lattice:
     return covering_lattice(lattice, SIMILARITY_SPACING_MM, 0.0)
 
 
-def lungs_on_field(mask: Volume, phi: DisplacementField) -> tuple[DisplacementField, np.ndarray]:
-    """The part of a field around the fixed image's lungs, and which of its nodes lie in them, bool ``(K, J, I)``."""
-    part = field_around(mask, phi)
-    inside = mask.lattice.contains(lattice_points(part.lattice)).reshape(part.lattice.shape)
-    return part, resample(mask, part.lattice, mode="nearest").array & inside
-
-
-def field_around(mask: Volume, phi: DisplacementField) -> DisplacementField:
-    """The part of a field around what is marked in the fixed image, two nodes wider; all of it if that is nowhere."""
-    first, last = extent(mask.array)
-    corners = apply(mask.ijk_to_ras, first + corner_indices(tuple((last - first + 1)[::-1])))
-    box = box_around(phi.lattice, corners, margin=2)
-    return phi if box is None else DisplacementField(phi.vectors[box[1]], box[0])
-
-
 def folded_percent_everywhere(phi: DisplacementField) -> float:
     """Percentage of folded cells of the whole field, a few planes at a time."""
     folded = total = 0
@@ -172,26 +191,6 @@ def folded_percent_everywhere(phi: DisplacementField) -> float:
         cells = folded_cells(DisplacementField(phi.vectors[start:stop], part))
         folded, total = folded + int(cells.sum()), total + cells.size
     return 100 * folded / total
-
-
-def mean_jacobian(pair: Pair, phi: DisplacementField) -> float | None:
-    """Mean Jacobian determinant over the voxels of the fixed image's lungs; None without a mask."""
-    if pair.fixed_mask is None:
-        return None
-    part = field_around(pair.fixed.with_array(pair.fixed_mask), phi)
-    corners = apply(pair.fixed.ijk_to_ras, np.stack(extent(pair.fixed_mask)).astype(float))
-    box = box_around(pair.fixed.lattice, corners)
-    assert box is not None, "the lungs lie in their image"
-    determinant = resample(Volume(jacobian_determinant(part), part.lattice.ijk_to_ras), box[0])
-    return float(determinant.array[pair.fixed_mask[box[1]]].mean(dtype=np.float64))
-
-
-def volume_ratio(pair: Pair) -> float | None:
-    """Volume of the moving image's lungs over that of the fixed image's; None without both masks."""
-    if pair.fixed_mask is None or pair.moving_mask is None:
-        return None
-    voxels = int(pair.moving_mask.sum()) / int(pair.fixed_mask.sum())
-    return voxels * pair.moving.lattice.voxel_volume_mm3 / pair.fixed.lattice.voxel_volume_mm3
 
 
 def inversion_residual(pair: Pair, inverse: DisplacementField, residual: np.ndarray) -> dict[str, float] | None:

@@ -146,7 +146,12 @@ def measured(found: Findings, run: Run, clock: Clock) -> tuple[Evaluation, Run]:
     pair = found.pair
     with clock.stage("evaluate"):
         evaluation = evaluate(
-            pair, found.phi, alignment=found.alignment, inverse=found.inverse, backward=found.backward
+            pair,
+            found.phi,
+            covered=found.covered,
+            alignment=found.alignment,
+            inverse=found.inverse,
+            backward=found.backward,
         )
         notes = remarks(pair, found.covered)
         if pair.moving_landmarks is not None:

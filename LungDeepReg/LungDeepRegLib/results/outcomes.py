@@ -43,7 +43,7 @@ def outcome(
     unmoved, reached = by_world_identity(pair)
     before = difference(pair, stored(unmoved, moving.array.dtype), reached)
     after = difference(pair, warped, registration.covered)
-    evaluation = evaluate(pair, phi, alignment=registration.alignment.matrix)
+    evaluation = evaluate(pair, phi, covered=registration.covered, alignment=registration.alignment.matrix)
     masks = origins(pair, fixed_given=given["fixed"], moving_given=given["moving"])
     run = run_of(pair, registration, masks, {"weights": weights})
     now = time.perf_counter()

@@ -23,6 +23,9 @@ SCHEMA = {
     "dice_before": "Dice of the lung masks with both images where they lie in world coordinates (nearest neighbour)",
     "dice_aligned": "the same after the affine alignment alone",
     "dice_after": "the same after the whole transformation",
+    "hausdorff95_mm": "before, aligned, after: 95 % Hausdorff distance of the lung masks' surfaces, in mm of the moving"
+    " image: the greater one of the 95th percentiles of the distances from either surface to the other; null without"
+    " both masks",
     "landmark_error_mm": "before, aligned, after: each dx, dy, dz (absolute distances along R, A, S) and ds (Euclidean"
     f" distance) between phi(fixed landmarks) and moving landmarks, each as {DISTRIBUTION}",
     "similarity": "before, after: mean squared local correlation coefficient (measure lncc; cubes of 7 voxels of 3 mm)"
@@ -30,9 +33,12 @@ SCHEMA = {
     "folded_percent_lung": "percentage of the field's cells in the fixed lungs in which one of the eight one-sided"
     " Jacobian determinants is zero or less",
     "folded_percent": "the same over the whole field",
+    "jacobian_lung": "min, max, percent_outside (0.3 to 3), log_sd (standard deviation of the natural logarithm) of the"
+    " Jacobian determinant over the voxels of the fixed lungs",
     "mean_jacobian_lung": "mean Jacobian determinant over the voxels of the fixed lungs; agrees with lung_volume_ratio"
     " if the direction is right",
     "lung_volume_ratio": "volume of the moving lungs over volume of the fixed lungs",
+    "coverage_percent_lung": "percentage of the fixed lungs that the deformed moving image covers",
     "inversion_residual_mm": "mean, p95, max of |phi(phi^-1(y)) - y| in the moving lungs; null unless an inverse was"
     " asked for",
     "inverse_consistency_mm": f"|psi(phi(x)) - x| in the fixed lungs as {DISTRIBUTION}, psi being the registration of"
