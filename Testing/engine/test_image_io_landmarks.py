@@ -22,7 +22,7 @@ def written(path, content):
     return path
 
 
-@pytest.mark.parametrize("suffix", [".mrk.json", ".csv"])
+@pytest.mark.parametrize("suffix", [".mrk.json", ".fcsv", ".csv"])
 def test_round_trip(tmp_path, suffix):
     path = tmp_path / f"p{suffix}"
     write_landmarks(path, Landmarks(POINTS, LABELS))
@@ -145,6 +145,41 @@ def test_elastix_points_and_indices(tmp_path):
         read_landmarks(path)
 
 
+def test_elastix_points_come_back(tmp_path):
+    write_landmarks(tmp_path / "p.txt", Landmarks(POINTS, LABELS))
+    assert (tmp_path / "p.txt").read_text().startswith("point\n3\n-1.25 2.5 3.0\n")
+    again = read_landmarks(tmp_path / "p.txt")
+    np.testing.assert_array_equal(again.points_ras, POINTS)
+    assert again.labels == ("1", "2", "3")
+
+
+def test_dirlab_voxels_are_counted_from_1_along_the_stored_axes(tmp_path):
+    path = written(tmp_path / "case1_300_T00_xyz.txt", "1\t1\t1\t\r\n\r\n2\t3\t4\t\r\n")
+    landmarks = read_landmarks(path, image_lattice())
+    # The voxels 0 0 0 and 1 2 3 of the elastix test above.
+    np.testing.assert_array_equal(landmarks.points_ras, [[10, 20, 30], [16, 19.5, 36]])
+    write_landmarks(tmp_path / "again.txt", landmarks, image_lattice())
+    assert (tmp_path / "again.txt").read_text() == "1\t1\t1\n2\t3\t4\n"
+
+
+def test_dirlab_keeps_places_between_voxels(tmp_path):
+    inside = Landmarks(np.array([[11.3, 19.1, 33.7], [10.0, 20.0, 30.0]]), ("a", "b"))
+    write_landmarks(tmp_path / "p.txt", inside, image_lattice())
+    np.testing.assert_allclose(
+        read_landmarks(tmp_path / "p.txt", image_lattice()).points_ras, inside.points_ras, atol=1e-5
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "voxel"),
+    [("1 1 1\n\n8 1 1\n", 3, "8 1 1"), ("1 0 1\n", 1, "1 0 1"), ("index\n1\n7 0 0\n", 3, "7 0 0")],
+)
+def test_voxels_outside_the_image_are_refused(tmp_path, text, line, voxel):
+    path = written(tmp_path / "p.txt", text)
+    with pytest.raises(FileError, match=rf"p\.txt, line {line}: found the voxel {voxel}, expected . . . to . . . in"):
+        read_landmarks(path, image_lattice())
+
+
 def bad_landmarks():
     """Names and contents of files that hold no landmarks, and what must be said of them."""
     two = markup(POINTS)
@@ -170,7 +205,9 @@ def bad_landmarks():
         ("a.csv", "r,a,s\n", "at least one point"),
         ("a.csv", "# coordinate system: MNI\nr,a,s\n1,2,3\n", "coordinate system 'MNI'"),
         ("a.txt", "", "found 'nothing', expected 'point' or 'index'"),
-        ("a.txt", "1 2 3\n", "expected 'point' or 'index'"),
+        ("a.txt", "1 2 3\n", "found voxel indices, expected points in mm or the image"),
+        ("a.txt", "1 2\n", r"a\.txt, line 1: found the position"),
+        ("a.txt", "1 2 3\n\n4 five 6\n", r"a\.txt, line 3: found the position"),
         ("a.txt", "point\n", "expected 'point' or 'index' and the number of points"),
         ("a.txt", "point\n3\n1 2 3\n4 5 6\n", r"a\.txt, line 2: found 2 points, expected 3"),
         ("a.txt", "point\n2\n1 2 3\n4 5\n", r"a\.txt, line 4: found the position"),
@@ -197,11 +234,12 @@ def test_missing_and_binary_files_are_refused(tmp_path):
 
 def test_places_that_cannot_be_written_are_named(tmp_path):
     landmarks = Landmarks(POINTS, LABELS)
-    for suffix in (".mrk.json", ".csv"):
+    for suffix in (".mrk.json", ".fcsv", ".csv", ".txt"):
         with pytest.raises(FileError, match="there is no folder"):
             write_landmarks(tmp_path / "no" / f"p{suffix}", landmarks)
         (tmp_path / f"p{suffix}").mkdir()
         with pytest.raises(FileError, match=f"p{suffix}: can't be written"):
             write_landmarks(tmp_path / f"p{suffix}", landmarks)
-    with pytest.raises(FileError, match=r"found \.fcsv, expected one of \.mrk\.json, \.csv"):
-        write_landmarks(tmp_path / "p.fcsv", landmarks)
+    with pytest.raises(FileError, match=r"found \.json, expected one of \.mrk\.json, \.fcsv, \.csv"):
+        write_landmarks(tmp_path / "p.json", landmarks)
+    assert not [path for path in tmp_path.iterdir() if path.is_file()]  # nothing unfinished stays

@@ -148,18 +148,18 @@ def test_a_file_that_shrinks_after_reading_the_folder_is_refused(tmp_path):
         scan.load()
 
 
-@pytest.mark.parametrize("line", ["index", "12 30", "1 2 x"])
-def test_landmarks_that_are_none_are_refused_with_their_line(tmp_path, line):
+@pytest.mark.parametrize(("line", "words"), [("index", "'index'"), ("12 30", "'12', '30'"), ("1 2 x", "'x'")])
+def test_landmarks_that_are_none_are_refused_with_their_line(tmp_path, line, words):
     write_case(tmp_path, CASE_1, ["T00"], (256, 256, 94))
     (tmp_path / CASE_1[1].format("T00")).write_text(f"1 2 3\n{line}\n")
-    with pytest.raises(CohortError, match=f"case1, T00, landmarks .*xyz.txt, line 2: found '{line}'"):
+    with pytest.raises(CohortError, match=f"case1, T00, landmarks .*xyz.txt, line 2: found the position .*{words}"):
         read_dirlab(tmp_path).scans[0].load()
 
 
 def test_landmarks_beyond_the_image_are_refused(tmp_path):
     write_case(tmp_path, CASE_1, ["T00"], (256, 256, 94))
     write_points(tmp_path / CASE_1[1].format("T00"), [(1, 1, 95)])
-    with pytest.raises(CohortError, match=r"landmarks .*found 1 of 1 points outside"):
+    with pytest.raises(CohortError, match=r"landmarks .*line 1: found the voxel 1 1 95, expected 1 1 1 to 256 256 94"):
         read_dirlab(tmp_path).scans[0].load()
 
 

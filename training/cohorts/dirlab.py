@@ -14,13 +14,11 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from LungDeepRegLib.geometry import apply
-from LungDeepRegLib.landmarks import Landmarks
+from LungDeepRegLib.image_io import read_landmarks
 from LungDeepRegLib.volume import Volume
 
 from .dirlab_cases import BYTES_PER_VOXEL, COPDGENE, FOUR_D_CT, DirLabCase
 from .scan import Cohort, CohortError, Scan, raise_problems
-from .text_files import read_text
 
 STORED_OFFSET_HU = 1024
 AIR_HU = -1024
@@ -104,7 +102,7 @@ def dirlab_scans(images: Files, points: Files, problems: list[str]) -> Iterator[
             phase=phase,
             origin=f"DIR-Lab {kind}{number}, {phase}",
             image=partial(read_raw_image, path, case),
-            landmarks=None if landmarks is None else partial(read_voxel_landmarks, landmarks, case),
+            landmarks=None if landmarks is None else partial(read_landmarks, landmarks, case.lattice),
             file=path,
         )
 
@@ -134,24 +132,3 @@ def read_raw_image(path: Path, case: DirLabCase) -> Volume:
     stored = np.fromfile(path, dtype="<i2").astype(np.int16, copy=False)
     hu = np.maximum(stored, AIR_HU + STORED_OFFSET_HU) - np.int16(STORED_OFFSET_HU)
     return Volume(hu.reshape(case.shape), case.lattice.ijk_to_ras, path.name)
-
-
-def read_voxel_landmarks(path: Path, case: DirLabCase) -> Landmarks:
-    """Landmarks given as voxels counted from 1, in RAS mm; labels are their number.
-
-    Raises:
-        CohortError: A line that doesn't begin with three numbers.
-    """
-    rows = []
-    for number, line in enumerate(read_text(path).splitlines(), 1):
-        if not line.strip():
-            continue
-        try:
-            x, y, z = (float(cell) for cell in line.split()[:3])
-        except ValueError as error:
-            msg = f"{path}, line {number}: found {line!r}, expected three numbers: voxel x y z, counted from 1"
-            raise CohortError(msg) from error
-        rows.append((x, y, z))
-    ijk = np.array(rows, dtype=np.float64).reshape(-1, 3) - 1
-    labels = tuple(str(number) for number in range(1, len(ijk) + 1))
-    return Landmarks(apply(case.lattice.ijk_to_ras, ijk), labels, path.name)

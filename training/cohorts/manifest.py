@@ -193,6 +193,6 @@ def scan_of(entry: Entry, folder: Path) -> Scan:
 
 
 def landmarks_of_image(path: Path, image: Path) -> Landmarks:
-    """Read landmarks; indices in elastix' files (.txt, .pts) count voxels of the image."""
-    indices = extension(path) in points.ELASTIX_EXTENSIONS
+    """Read landmarks; elastix' and DIR-Lab's files (.txt, .pts) may count voxels of the image."""
+    indices = extension(path) in points.TEXT_EXTENSIONS
     return read_landmarks(path, image_lattice(image) if indices else None)

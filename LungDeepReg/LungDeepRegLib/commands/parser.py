@@ -146,7 +146,7 @@ def add_warp(command: Parser) -> None:
         "--out",
         metavar="FILE",
         required=True,
-        help=f"an image (.{', .'.join(FORMATS)}) or landmarks (.mrk.json, .csv)",
+        help=f"an image (.{', .'.join(FORMATS)}) or landmarks (.mrk.json, .fcsv, .csv, .txt)",
     )
 
 
@@ -166,7 +166,9 @@ def add_pair(command: Parser) -> None:
         )
     for name in ("fixed", "moving"):
         group.add_argument(
-            f"--{name}-landmarks", metavar="FILE", help=f"points in the {name} image: .mrk.json, .fcsv, .csv, elastix"
+            f"--{name}-landmarks",
+            metavar="FILE",
+            help=f"points in the {name} image: .mrk.json, .fcsv, .csv, elastix, DIR-Lab",
         )
 
 

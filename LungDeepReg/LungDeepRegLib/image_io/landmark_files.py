@@ -1,27 +1,29 @@
-"""Files of landmarks: Slicer markups, CSV and elastix point files."""
+"""Files of landmarks: Slicer markups, CSV, elastix point files, DIR-Lab voxel lists."""
 
 from __future__ import annotations
 
 import csv
+import io
 import os
 import re
 from pathlib import Path
 
-import numpy as np
-
-from ..geometry import Lattice, apply
+from ..geometry import Lattice
 from ..landmarks import Landmarks
-from .files import FileError, existing, extension, reading, unknown_extension, writing
-from .markups_files import read_fcsv, read_markups, write_markups
+from .files import FileError, existing, extension, reading, unknown_extension
+from .markups_files import fcsv_text, markups_text, read_fcsv, read_markups
 from .point_frames import landmarks_of, point_of, ras
+from .point_lists import PointList, write_texts
+from .point_text_files import dirlab_text, elastix_text, read_point_text
 
 MARKUPS_EXTENSIONS = (".mrk.json", ".json")
-ELASTIX_EXTENSIONS = (".txt", ".pts")
-READ_EXTENSIONS = (*MARKUPS_EXTENSIONS, ".fcsv", ".csv", *ELASTIX_EXTENSIONS)
-WRITTEN_EXTENSIONS = (".mrk.json", ".csv")
+TEXT_EXTENSIONS = (".txt", ".pts")
+READ_EXTENSIONS = (*MARKUPS_EXTENSIONS, ".fcsv", ".csv", *TEXT_EXTENSIONS)
+WRITTEN_EXTENSIONS = (".mrk.json", ".fcsv", ".csv", *TEXT_EXTENSIONS)
 
 CSV_COLUMNS = {("r", "a", "s"): "RAS", ("l", "p", "s"): "LPS", ("x", "y", "z"): "LPS"}
 FRAME_COMMENT = re.compile(r"#\s*coordinate\s*system\s*[:=]\s*(\w+)", re.IGNORECASE)
+YES = ("1", "true", "yes")
 
 
 def read_landmarks(path: str | os.PathLike[str], lattice: Lattice | None = None) -> Landmarks:
@@ -32,15 +34,22 @@ def read_landmarks(path: str | os.PathLike[str], lattice: Lattice | None = None)
     * ``.csv``: a header with the columns r,a,s (RAS) or l,p,s or x,y,z (both LPS, as DICOM, ITK and ANTs have it) and,
       optionally, label; separated by comma, semicolon or tab. A line ``# coordinate system: RAS`` (or LPS) wins over
       the columns' names.
-    * ``.txt``, ``.pts``: elastix; ``point`` (LPS mm) or ``index`` (voxel ``i j k``), the count, one point a line.
+    * ``.txt``, ``.pts``: elastix; ``point`` (LPS mm) or ``index`` (voxel ``i j k``), the count, one point a line. Or
+      DIR-Lab: voxels ``x y z`` counted from 1, one a line (see :func:`point_text_files.read_dirlab_points`).
 
     Args:
         path: The file.
-        lattice: The image that an elastix file of indices belongs to.
+        lattice: The image that a file of voxels belongs to.
 
     Raises:
-        FileError: Missing, damaged or unknown file; no point in it; indices without an image. Names file and line.
+        FileError: Missing, damaged or unknown file; no point in it; voxels without an image or outside it. Names file
+            and line.
     """
+    return read_points(path, lattice).landmarks
+
+
+def read_points(path: str | os.PathLike[str], lattice: Lattice | None = None) -> PointList:
+    """Read landmarks as :func:`read_landmarks` does, with their descriptions and locks."""
     path = existing(path)
     kind = extension(path)
     if kind in MARKUPS_EXTENSIONS:
@@ -49,28 +58,42 @@ def read_landmarks(path: str | os.PathLike[str], lattice: Lattice | None = None)
         return read_fcsv(path)
     if kind == ".csv":
         return read_csv(path)
-    if kind in ELASTIX_EXTENSIONS:
-        return read_elastix_points(path, lattice)
+    if kind in TEXT_EXTENSIONS:
+        return PointList.plain(read_point_text(path, lattice))
     raise unknown_extension(path, READ_EXTENSIONS)
 
 
-def write_landmarks(path: str | os.PathLike[str], landmarks: Landmarks) -> None:
-    """Write landmarks as .mrk.json (for 3D Slicer) or as .csv with the columns label, r, a, s in mm.
+def write_landmarks(path: str | os.PathLike[str], landmarks: Landmarks, voxels_of: Lattice | None = None) -> None:
+    """Write landmarks as .mrk.json or .fcsv (3D Slicer), .csv (columns label, r, a, s in mm), .txt or .pts (elastix).
+
+    Args:
+        path: The file, which is replaced if it is there.
+        landmarks: The points. Of labels, elastix' and DIR-Lab's files keep only the order.
+        voxels_of: With an image, .txt and .pts become voxels of it, as DIR-Lab has them.
 
     Raises:
         FileError: Unknown extension, a full disk, a place that isn't writable.
     """
     path = Path(path)
-    if extension(path) == ".mrk.json":
-        write_markups(path, landmarks)
-    elif extension(path) == ".csv":
-        write_csv(path, landmarks)
-    else:
-        raise unknown_extension(path, WRITTEN_EXTENSIONS)
+    write_texts({path: points_text(path, PointList.plain(landmarks), voxels_of)})
 
 
-def read_csv(path: Path) -> Landmarks:
-    """Landmarks from a table with a header, see :func:`read_landmarks`."""
+def points_text(path: Path, points: PointList, voxels_of: Lattice | None = None) -> str:
+    """What a file of this name holds, see :func:`write_landmarks`."""
+    kind = extension(path)
+    if kind == ".mrk.json":
+        return markups_text(points)
+    if kind == ".fcsv":
+        return fcsv_text(points)
+    if kind == ".csv":
+        return csv_text(points)
+    if kind in TEXT_EXTENSIONS:
+        return elastix_text(points.landmarks) if voxels_of is None else dirlab_text(points.landmarks, voxels_of)
+    raise unknown_extension(path, WRITTEN_EXTENSIONS)
+
+
+def read_csv(path: Path) -> PointList:
+    """Landmarks from a table with a header, see :func:`read_landmarks`; also ``description`` and ``locked``."""
     with reading(path, "a CSV table"):
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     comments = [match for line in lines if (match := FRAME_COMMENT.match(line.strip()))]
@@ -79,7 +102,7 @@ def read_csv(path: Path) -> Landmarks:
         msg = f"{path}: found no table, expected a header with r,a,s or l,p,s or x,y,z, and one point a line"
         raise FileError(msg)
     header = numbered[0][1]
-    delimiter = max(",;\t", key=header.count)
+    delimiter = delimiter_of(header)
     names = [name.strip().lower() for name in next(csv.reader([header], delimiter=delimiter))]
     axes = next((axes for axes in CSV_COLUMNS if set(axes) <= set(names)), None)
     if axes is None:
@@ -89,41 +112,30 @@ def read_csv(path: Path) -> Landmarks:
     if frame not in ("RAS", "LPS"):
         msg = f"{path}: found the coordinate system {frame!r}, expected RAS or LPS"
         raise FileError(msg)
-    points, labels = [], []
+    points, labels, descriptions, locked = [], [], [], []
     for number, line in numbered[1:]:
         row = dict(zip(names, next(csv.reader([line], delimiter=delimiter)), strict=False))
         points.append(point_of([row.get(axis) for axis in axes], f"{path}, line {number}"))
         labels.append((row.get("label") or "").strip() or str(len(points)))
-    return landmarks_of(path, ras(points, frame), labels)
+        descriptions.append(row.get("description") or "")
+        locked.append((row.get("locked") or "").strip().lower() in YES)
+    return PointList(landmarks_of(path, ras(points, frame), labels), tuple(descriptions), tuple(locked))
 
 
-def write_csv(path: Path, landmarks: Landmarks) -> None:
-    """Write the table that :func:`read_csv` reads."""
-    with writing(path), path.open("w", encoding="utf-8", newline="") as file:
-        file.write("# coordinate system: RAS\n")
-        table = csv.writer(file, lineterminator="\n")
-        table.writerow(["label", "r", "a", "s"])
-        for label, point in zip(landmarks.labels, landmarks.points_ras.tolist(), strict=True):
-            table.writerow([label, *point])
+def delimiter_of(header: str) -> str:
+    """What parts the columns of a table, by its first line."""
+    return max(",;\t", key=header.count)
 
 
-def read_elastix_points(path: Path, lattice: Lattice | None) -> Landmarks:
-    """Landmarks from an elastix or transformix input file (elastix manual, "transformix", option -def)."""
-    with reading(path, "elastix points"):
-        text = path.read_text(encoding="utf-8-sig")
-    lines = [(number, line.split()) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
-    kind = lines[0][1][0].lower() if lines else "nothing"
-    if kind not in ("point", "index") or len(lines) < 2 or not lines[1][1][0].isdigit():
-        msg = f"{path}, lines 1 and 2: found {kind!r}, expected 'point' or 'index' and the number of points"
-        raise FileError(msg)
-    points = np.array([point_of(values, f"{path}, line {number}") for number, values in lines[2:]]).reshape(-1, 3)
-    if len(points) != int(lines[1][1][0]):
-        msg = f"{path}, line {lines[1][0]}: found {len(points)} points, expected {lines[1][1][0]} as announced"
-        raise FileError(msg)
-    labels = [str(number) for number in range(1, len(points) + 1)]
-    if kind == "point":
-        return landmarks_of(path, ras(points, "LPS"), labels)
-    if lattice is None:
-        msg = f"{path}: found voxel indices, expected points in mm or the image that they belong to"
-        raise FileError(msg)
-    return landmarks_of(path, apply(lattice.ijk_to_ras, points), labels)
+def csv_text(points: PointList) -> str:
+    """The table that :func:`read_csv` reads; descriptions and locks only where there are any."""
+    more = any(points.descriptions) or any(points.locked)
+    text = io.StringIO()
+    text.write("# coordinate system: RAS\n")
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(["label", "r", "a", "s", *(["description", "locked"] if more else [])])
+    positions = points.landmarks.points_ras.tolist()
+    placed = zip(points.landmarks.labels, positions, points.descriptions, points.locked, strict=True)
+    for label, position, description, locked in placed:
+        table.writerow([label, *position, *([description, str(locked).lower()] if more else [])])
+    return text.getvalue()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from pathlib import Path
 from typing import Any
 
-from ..landmarks import Landmarks
-from .files import FileError, reading, writing
+from .files import FileError, reading
 from .point_frames import landmarks_of, point_of, ras
+from .point_lists import PointList
 
 SCHEMA = (
     "https://raw.githubusercontent.com/slicer/slicer/master/Modules/Loadable/Markups/Resources/Schema/"
@@ -17,9 +18,13 @@ SCHEMA = (
 )
 FCSV_FRAMES = {"0": "RAS", "RAS": "RAS", "1": "LPS", "LPS": "LPS"}
 FCSV_STATUS_FIELD = 14  # written, but not named in the file's list of columns
+FCSV_HEAD = """# Markups fiducial file version = 5.0
+# CoordinateSystem = LPS
+# columns = id,x,y,z,ow,ox,oy,oz,vis,sel,lock,label,desc,associatedNodeID
+"""
 
 
-def read_markups(path: Path) -> Landmarks:
+def read_markups(path: Path) -> PointList:
     """The defined points of the one markup in a .mrk.json file, in the frame that it names (LPS if it names none)."""
     with reading(path, "Slicer markups"):
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -41,27 +46,44 @@ def read_markups(path: Path) -> Landmarks:
     found = [
         point_of(point.get("position"), f"{path}, point {label}") for point, label in zip(points, labels, strict=True)
     ]
-    return landmarks_of(path, ras(found, frame), labels)
+    descriptions = tuple(str(point.get("description") or "") for point in points)
+    all_locked = bool(markup.get("locked"))
+    locked = tuple(all_locked or bool(point.get("locked")) for point in points)
+    return PointList(landmarks_of(path, ras(found, frame), labels), descriptions, locked)
 
 
-def write_markups(path: Path, landmarks: Landmarks) -> None:
-    """Write a Slicer fiducial list, in LPS."""
+def markups_text(points: PointList) -> str:
+    """A Slicer fiducial list, in LPS."""
+    landmarks = points.landmarks
     markup: dict[str, Any] = {
         "type": "Fiducial",
         "coordinateSystem": "LPS",
         "coordinateUnits": "mm",
         "controlPoints": [
-            {"id": str(number), "label": label, "position": position, "positionStatus": "defined"}
-            for number, (label, position) in enumerate(
-                zip(landmarks.labels, ras(landmarks.points_ras, "LPS").tolist(), strict=True), 1
+            {
+                "id": str(number),
+                "label": label,
+                "description": description,
+                "position": position,
+                "locked": locked,
+                "positionStatus": "defined",
+            }
+            for number, (label, description, position, locked) in enumerate(
+                zip(
+                    landmarks.labels,
+                    points.descriptions,
+                    ras(landmarks.points_ras, "LPS").tolist(),
+                    points.locked,
+                    strict=True,
+                ),
+                1,
             )
         ],
     }
-    with writing(path):
-        path.write_text(json.dumps({"@schema": SCHEMA, "markups": [markup]}, indent=1) + "\n", encoding="utf-8")
+    return json.dumps({"@schema": SCHEMA, "markups": [markup]}, indent=1) + "\n"
 
 
-def read_fcsv(path: Path) -> Landmarks:
+def read_fcsv(path: Path) -> PointList:
     """The defined points of an .fcsv file of any version of Slicer.
 
     Its header names the columns and the frame: 0 or RAS, 1 or LPS; files without (Slicer 3) are RAS.
@@ -78,7 +100,7 @@ def read_fcsv(path: Path) -> Landmarks:
     if missing:
         msg = f"{path}: found the columns {', '.join(columns)}, expected x, y and z among them"
         raise FileError(msg)
-    points, labels = [], []
+    points, labels, descriptions, locked = [], [], [], []
     for number, line in enumerate(lines, 1):
         if not line.strip() or line.startswith("#"):
             continue
@@ -88,7 +110,27 @@ def read_fcsv(path: Path) -> Landmarks:
         named = dict(zip(columns, fields, strict=False))
         points.append(point_of([named.get(axis) for axis in "xyz"], f"{path}, line {number}"))
         labels.append(named.get("label") or str(len(points)))
-    return landmarks_of(path, ras(points, FCSV_FRAMES[system]), labels)
+        descriptions.append(named.get("desc") or "")
+        locked.append(named.get("lock") == "1")
+    found = landmarks_of(path, ras(points, FCSV_FRAMES[system]), labels)
+    return PointList(found, tuple(descriptions), tuple(locked))
+
+
+def fcsv_text(points: PointList) -> str:
+    """A Slicer fiducial list in the format before .mrk.json, in LPS."""
+    text = io.StringIO(FCSV_HEAD)
+    text.seek(0, io.SEEK_END)
+    table = csv.writer(text, lineterminator="\n")
+    placed = zip(
+        points.landmarks.labels,
+        points.descriptions,
+        ras(points.landmarks.points_ras, "LPS").tolist(),
+        points.locked,
+        strict=True,
+    )
+    for number, (label, description, position, locked) in enumerate(placed, 1):
+        table.writerow([number, *position, 0, 0, 0, 1, 1, 1, int(locked), label, description, "", 2, 0])
+    return text.getvalue()
 
 
 def entry(line: str) -> tuple[str, str]:

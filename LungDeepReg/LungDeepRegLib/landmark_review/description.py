@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from urllib.parse import quote, unquote
 
@@ -12,9 +13,9 @@ KEYS = ("provenance", "state", "observer")
 
 
 def words_of(description: str) -> dict[str, str]:
-    """The values of those of :data:`KEYS` that stand in a description; of a key that stands twice, the last."""
+    """The values of those of :data:`KEYS` that stand in a description; of a key that stands twice, the last one's."""
     found = (word.partition("=") for word in description.split())
-    return {key: unquote(value) for key, sign, value in found if sign and key in KEYS}
+    return {key: unquote(value) for key, _, value in found if value and key in KEYS}
 
 
 def with_words(description: str, words: Mapping[str, str]) -> str:
@@ -22,5 +23,6 @@ def with_words(description: str, words: Mapping[str, str]) -> str:
 
     Other text is kept. Values may hold any characters: spaces and the like are written as in a web address.
     """
-    rest = [word for word in description.split(" ") if word.partition("=")[0] not in words]
-    return " ".join([*filter(None, rest), *(f"{key}={quote(value)}" for key, value in words.items() if value)])
+    keys = "|".join(map(re.escape, words))
+    rest = re.sub(rf"\s*(?<!\S)({keys})=\S*", "", description) if words else description
+    return " ".join([*filter(None, [rest]), *(f"{key}={quote(value)}" for key, value in words.items() if value)])
