@@ -7,13 +7,25 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from LungDeepRegLib.mrml import node_from_volume, publish
+from LungDeepRegLib.mrml import node_from_volume, publish, publish_assessment
+from LungDeepRegLib.mrml.outputs import RUN_ATTRIBUTE
 
+from Testing.slicer.assessment_cases import answer_of
 from Testing.slicer.mrml_cases import below, outcome_of
 from Testing.slicer.mrml_cases import state as volume_state
 from Testing.slicer.views import Views
 
-PRESETS = ("Overlay", "Flicker", "Checkerboard", "Difference", "Displacement", "Jacobian", "LinkedCursor")
+PRESETS = (
+    "Overlay",
+    "Flicker",
+    "Checkerboard",
+    "Difference",
+    "Displacement",
+    "Jacobian",
+    "LinkedCursor",
+    "Trust",
+    "Ventilation",
+)
 TURNED = np.array([[0.98, -0.199, 0, 12.0], [0.199, 0.98, 0, 30.0], [0, 0, 1, -20.0], [0, 0, 0, 1]])
 VIEW_NODES = (
     "vtkMRMLAbstractViewNode",
@@ -114,6 +126,7 @@ def preset_case(slicer_application, pair, registration) -> Iterator[PresetCase]:
     fixed, moving = node_from_volume(pair.fixed, scene), node_from_volume(pair.moving, scene)
     below(scene, fixed, TURNED)
     nodes = publish(outcome_of(registration, pair), fixed, moving)
+    nodes = publish_assessment(answer_of(nodes), nodes.transform, nodes.transform.GetAttribute(RUN_ATTRIBUTE))
     presets = SimpleNamespace()
     for name in (*PRESETS, "PresetSwitch"):
         file = "preset" if name == "PresetSwitch" else name[0].lower() + name[1:]

@@ -6,11 +6,14 @@ import importlib
 import numpy as np
 import pytest
 from LungDeepRegLib.displacement_field import DisplacementField
+from LungDeepRegLib.geometry import apply
 from LungDeepRegLib.mrml import volume_from_node
 from LungDeepRegLib.mrml.transforms import grid_from_field
 from LungDeepRegLib.volume import Volume
+from scipy.ndimage import map_coordinates
 from vtk.util.numpy_support import vtk_to_numpy
 
+from Testing.slicer.assessment_cases import values_at
 from Testing.slicer.mrml_cases import window
 
 
@@ -130,6 +133,7 @@ def test_rows_of_the_differences_scroll_together(preset_case):
 
 
 def test_jacobian_keeps_its_values_and_colors_their_logarithm(preset_case):
+    preset_case.nodes = dataclasses.replace(preset_case.nodes, lungs=None)
     preset_case.show("Jacobian")
     shown = preset_case.volume("Foreground")
     assert shown.GetImageData() is preset_case.nodes.jacobian.GetImageData()
@@ -144,6 +148,21 @@ def test_jacobian_keeps_its_values_and_colors_their_logarithm(preset_case):
         position = np.log2(value) / 2 + 0.5
         np.testing.assert_allclose(color(value)[:3], colors.ramp(colors.JACOBIAN, np.array([position]))[0], atol=0.02)
     assert color(1.0)[:3].max() < 0.1  # dark in the middle
+
+
+def test_jacobian_is_drawn_in_the_lungs_only(preset_case):
+    preset_case.show("Jacobian")
+    node = preset_case.volume("Foreground")
+    shown, lungs = volume_from_node(node), volume_from_node(preset_case.nodes.lungs)
+    points = np.argwhere(shown.array > -1000)[:, ::-1] @ shown.ijk_to_ras[:3, :3].T + shown.ijk_to_ras[:3, 3]
+    assert len(points) == np.count_nonzero(lungs.array)  # few voxels: none is left out
+    assert (values_at(lungs, points) > 0).all()
+    jacobian = volume_from_node(preset_case.nodes.jacobian)
+    expected = map_coordinates(jacobian.array, apply(jacobian.lattice.ras_to_ijk, points).T[::-1], order=1)
+    np.testing.assert_allclose(shown.array[shown.array > -1000], expected, atol=1e-4)
+    outside = preset_case.views["Green"].grab()
+    node.GetDisplayNode().ApplyThresholdOff()
+    assert (outside != preset_case.views["Green"].grab()).any(axis=2).mean() > 0.1
 
 
 def test_jacobian_bar_has_1_in_its_middle(preset_case):

@@ -6,6 +6,7 @@ Slicer module, Slicer's Python console and programs built on ``slicer-core``. No
 """
 
 from .apply import Applied, Prepared, carry_over, prepare
+from .assessment import assessed, backward_field, publish_assessment
 from .masks import label_volumes, mask_from_node
 from .outputs import Output, Outputs, ResultNodes, check_outputs, difference_before, result_nodes
 from .publish import publish
@@ -20,6 +21,8 @@ __all__ = [
     "Outputs",
     "Prepared",
     "ResultNodes",
+    "assessed",
+    "backward_field",
     "carry_over",
     "check_outputs",
     "difference_before",
@@ -33,6 +36,7 @@ __all__ = [
     "phases",
     "prepare",
     "publish",
+    "publish_assessment",
     "result_nodes",
     "volume_from_node",
 ]

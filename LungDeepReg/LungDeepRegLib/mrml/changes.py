@@ -53,8 +53,8 @@ class Changes:
         self.undo.callback(node.SetNodeReferenceID, role, node.GetNodeReferenceID(role))
         node.SetNodeReferenceID(role, other.GetID() if other else None)
 
-    def mark(self, node: slicer.vtkMRMLNode, attribute: str, value: str) -> None:
-        """Give a node an attribute, which is saved with the scene."""
+    def mark(self, node: slicer.vtkMRMLNode, attribute: str, value: str | None) -> None:
+        """Give a node an attribute, which is saved with the scene; None takes it away."""
         self.undo.callback(node.SetAttribute, attribute, node.GetAttribute(attribute))
         node.SetAttribute(attribute, value)
 

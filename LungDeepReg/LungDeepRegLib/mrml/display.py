@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import slicer
 
 DIVERGING_COLORS = "vtkMRMLColorTableNodeFileDivergingBlueRed.txt"
+EVEN_COLORS = "vtkMRMLColorTableNodeIron"
 LEAST_WINDOW = 1e-3
 
 
@@ -17,6 +18,14 @@ def show_diverging(node: slicer.vtkMRMLScalarVolumeNode, middle: float, half_wid
     display.SetAndObserveColorNodeID(DIVERGING_COLORS)
     display.AutoWindowLevelOff()
     display.SetWindowLevelMinMax(middle - half_width, middle + half_width)
+
+
+def show_between(node: slicer.vtkMRMLScalarVolumeNode, low: float, high: float) -> None:
+    """Dark at the lowest value, bright at the highest."""
+    display = node.GetDisplayNode()
+    display.SetAndObserveColorNodeID(EVEN_COLORS)
+    display.AutoWindowLevelOff()
+    display.SetWindowLevelMinMax(low, max(high, low + LEAST_WINDOW))
 
 
 def show_like(node: slicer.vtkMRMLScalarVolumeNode, other: slicer.vtkMRMLScalarVolumeNode) -> None:

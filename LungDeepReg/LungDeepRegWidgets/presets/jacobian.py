@@ -8,8 +8,9 @@ import numpy as np
 from slicer.i18n import tr as _
 
 from .colors import GREY, JACOBIAN, STEPS, Scale, colorTable, display, evenTable, legend, ramp, refreshLegends
+from .inLungs import drawn, mapOf, showMeasured
 from .lungs import windows
-from .preset import Preset
+from .preset import Preset, isThere
 from .stage import FOUR_UP, Stage
 
 RANGE = (0.5, 2.0)
@@ -17,7 +18,7 @@ RANGE = (0.5, 2.0)
 
 
 class Jacobian(Preset):
-    """The determinant on a logarithmic scale around 1.
+    """The determinant on a logarithmic scale around 1, in the lungs where these are known.
 
     The volume shown is the determinant itself, so that the mouse reads true values: the logarithm is in the colors
     (a window maps values evenly, so its table is stretched), and in a color bar with 1 in its middle.
@@ -38,9 +39,11 @@ class Jacobian(Preset):
         """Take the views."""
         self.stage.open(FOUR_UP)
         temporary = self.stage.nodes
-        fixed, jacobian = temporary.sharing(self.nodes.fixed), temporary.sharing(self.nodes.jacobian)
+        fixed, jacobian = temporary.sharing(self.nodes.fixed), self._map()
         display(temporary, fixed, evenTable(temporary, "gray", GREY), windows(self.nodes.fixed, self.nodes.moving)[0])
-        display(temporary, jacobian, colorTable(temporary, "Jacobian", stretchedColors()), RANGE)
+        shown = display(temporary, jacobian, colorTable(temporary, "Jacobian", stretchedColors()), RANGE)
+        if isThere(self.nodes.lungs):
+            showMeasured(shown)
         even = evenTable(temporary, "Jacobian", JACOBIAN)
         legend(temporary, jacobian, _("Jacobian"), Scale(even, RANGE, "%.2g", logarithmic=True), self.stage.last())
         self.stage.show(self.stage.slices(), fixed, jacobian, opacity=self.opacity)
@@ -48,6 +51,11 @@ class Jacobian(Preset):
         self.stage.placeAtLungs(fixed)
         self.stage.showSlicesIn3D(fixed)
         refreshLegends(self.stage.scene)
+
+    def _map(self) -> Any:
+        if not isThere(self.nodes.lungs):
+            return self.stage.nodes.sharing(self.nodes.jacobian)
+        return drawn(self.stage.nodes, mapOf(self.nodes, "jacobian")[0], self.nodes.jacobian.GetName())
 
     def setOpacity(self, opacity: float) -> None:
         """Of the colors over the fixed image, 0 to 1."""

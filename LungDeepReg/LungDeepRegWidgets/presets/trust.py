@@ -1,0 +1,59 @@
+"""Trust: where the registration can be believed, and why not where it can't."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import numpy as np
+from LungDeepRegLib.mrml.assessment import UNIT_ATTRIBUTE
+from slicer.i18n import tr as _
+
+from .colors import Color, niceLimit
+from .mapInLungs import MapInLungs, Window
+
+GOOD_BELOW = ((0.16, 0.35, 0.55), (0.35, 0.55, 0.65), (0.95, 0.85, 0.35), (0.95, 0.50, 0.10), (0.80, 0.05, 0.10))
+"""Blue where it is good, red where it is bad: also told apart by people who don't see red and green."""
+PERCENTILE = 95.0
+
+
+class Trust(MapInLungs):
+    """What is left between the images, place by place.
+
+    The colors mean the same in all maps: blue is good, red is to be looked at.
+    """
+
+    MAPS: ClassVar = ("trust", "residual", "correlation", "consistency")
+
+    def title(self) -> str:
+        """Of the color bar."""
+        unit = self.nodes.residual.GetAttribute(UNIT_ATTRIBUTE) if self.which == "residual" else ""
+        return {
+            "trust": _("trust"),
+            "residual": _("residual, {unit}").format(unit=unit or ""),
+            "correlation": _("correlation"),
+            "consistency": _("mm there and back"),
+        }[self.which]
+
+    def scale(self, values: np.ndarray) -> tuple[Sequence[Color], Window]:
+        """Trust and correlation from 0 to 1, the others up to where few values are greater."""
+        if self.which in ("trust", "correlation"):
+            return GOOD_BELOW[::-1], (0.0, 1.0)
+        return GOOD_BELOW, (0.0, niceLimit(float(np.percentile(np.abs(values), PERCENTILE))))
+
+    @classmethod
+    def purpose(cls) -> str:
+        """What it is good for, as a tooltip."""
+        return _("Where to look first: where both images disagree after registration")
+
+    def note(self) -> str:
+        """How to read the colors."""
+        return {
+            "trust": _(
+                "Blue: what both images show agrees. Red: look here first. High trust is no proof of a small error:"
+                " where the lung has no structure, nothing disagrees."
+            ),
+            "residual": _("What still differs between both images, the lung's change of density taken out."),
+            "correlation": _("How alike the structure of both images is around each place: 1 is the same."),
+            "consistency": _("How far a point is from itself after going to the moving volume and back again."),
+        }[self.which]
