@@ -43,7 +43,7 @@ LAYERS = (
         "refinement",
         "unfolding",
     },
-    {"checkpoint", "image_io", "motion_curves", "mrml", "network_stage"},
+    {"checkpoint", "html_report", "image_io", "motion_curves", "mrml", "network_stage"},
     {"registration"},
     {"results"},
     {"commands", "worker", "__main__"},

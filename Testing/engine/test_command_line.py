@@ -82,7 +82,7 @@ class TestRegister:
         assert {path.name for path in registered.out.iterdir()} == {
             "warped.nii.gz", "warped_mask.nii.gz", "difference_before.nii.gz", "difference_after.nii.gz",
             "displacement.nii.gz", "jacobian.nii.gz", "coverage.nii.gz", "transform.h5", "inverse_transform.h5",
-            "landmarks_warped.mrk.json", "report.png", "summary.json",
+            "landmarks_warped.mrk.json", "report.png", "report.html", "report.csv", "report.json", "summary.json",
         }  # fmt: skip
         assert [path.name for path in registered.out.parent.iterdir()] == ["out"]
 
@@ -215,7 +215,9 @@ class TestEvaluate:
         found = json.loads((tmp_path / "out" / "summary.json").read_text(encoding="utf-8"))
         assert found["dice_before"] == pytest.approx(found["dice_after"], abs=0.01)  # ties of the nearest neighbour
         assert found["inverse_consistency_mm"]["max"] < 1e-3
-        assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["report.png", "summary.json"]
+        assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+            "report.csv", "report.html", "report.json", "report.png", "summary.json",
+        ]  # fmt: skip
         assert str(tmp_path / "out") in capsys.readouterr().out
 
     def test_a_transform_that_is_none(self, files, tmp_path, capsys):

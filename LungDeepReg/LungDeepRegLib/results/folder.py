@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from ..html_report import Picture, ReportContent
+from ..html_report import write_report as write_page
 from ..landmarks import Landmarks
+from ..quality import checks
 from ..registration import Clock, Registration
 from ..volume import Volume
 from .evaluation import Evaluation, evaluate
@@ -30,6 +33,7 @@ def write_result(
     masks_given: bool = False,
     kind: str = "nii.gz",
     overwrite: bool = False,
+    named: bool = False,
 ) -> dict[str, Any]:
     """Write the results of a registration to a folder, which appears whole or not at all.
 
@@ -43,6 +47,7 @@ def write_result(
         masks_given: Whether the lung masks were given, for summary.json; otherwise they were found automatically.
         kind: Of the images, one of :data:`output_files.FORMATS`.
         overwrite: Replace an earlier result in ``out``.
+        named: Whether report.html names the images, whose names can hold a patient's.
 
     Returns:
         The content of summary.json.
@@ -59,7 +64,9 @@ def write_result(
     clock.seconds.update(registration.seconds)
     with staged_folder(Path(out), ours=is_ours, overwrite=overwrite) as folder:
         run = run_of(pair, registration, origins(pair, fixed_given=masks_given, moving_given=masks_given))
-        return fill_folder(folder, found, run, kind, clock, lambda: registered + time.perf_counter() - started)
+        return fill_folder(
+            folder, found, run, kind, clock, lambda: registered + time.perf_counter() - started, named=named
+        )
 
 
 def pair_of(
@@ -117,7 +124,14 @@ def intensities(pair: Pair) -> dict[str, str]:
 
 
 def fill_folder(
-    folder: Path, found: Findings, run: Run, kind: str, clock: Clock, elapsed: Callable[[], float]
+    folder: Path,
+    found: Findings,
+    run: Run,
+    kind: str,
+    clock: Clock,
+    elapsed: Callable[[], float],
+    *,
+    named: bool = False,
 ) -> dict[str, Any]:
     """Measure, write all files of a result into an existing folder, and draw the report.
 
@@ -128,6 +142,7 @@ def fill_folder(
         kind: Of the images.
         clock: Has the times of the stages so far; is told the following ones.
         elapsed: The time of everything up to now, in seconds.
+        named: Whether report.html names the images.
 
     Returns:
         The content of summary.json.
@@ -138,7 +153,7 @@ def fill_folder(
     evaluation, run = measured(found, run, clock)
     with clock.stage("write"), failing_as_output(folder):
         write_files(folder, found, kind)
-    return concluded(folder, found, evaluation, run, clock, elapsed)
+    return concluded(folder, found, evaluation, run, clock, elapsed, named=named)
 
 
 def measured(found: Findings, run: Run, clock: Clock) -> tuple[Evaluation, Run]:
@@ -160,19 +175,36 @@ def measured(found: Findings, run: Run, clock: Clock) -> tuple[Evaluation, Run]:
 
 
 def concluded(
-    folder: Path, found: Findings, evaluation: Evaluation, run: Run, clock: Clock, elapsed: Callable[[], float]
+    folder: Path,
+    found: Findings,
+    evaluation: Evaluation,
+    run: Run,
+    clock: Clock,
+    elapsed: Callable[[], float],
+    *,
+    named: bool = False,
 ) -> dict[str, Any]:
-    """Draw report.png, write summary.json, and return its content."""
+    """Draw report.png, write summary.json and the report's other files, and return the content of summary.json."""
     with clock.stage("report"), failing_as_output(folder):
         content = summary(evaluation, timed(run, clock, elapsed))
+        pictures: list[Picture] = []
         try:
-            write_report(folder / "report.png", found.pair, found.phi, content, found.alignment)
+            pictures = write_report(folder / "report.png", found.pair, found.phi, content, found.alignment)
         except ModuleNotFoundError as error:
             run = replace(run, warnings=(*run.warnings, f"report.png is left out: {error.name} isn't installed"))
     content = summary(evaluation, timed(run, clock, elapsed))
     with failing_as_output(folder):
         write_summary(folder / "summary.json", content)
+        write_page(folder, page_content(found.pair, content, pictures, named=named))
     return content
+
+
+def page_content(
+    pair: Pair, content: dict[str, Any], pictures: Sequence[Picture], *, named: bool = False
+) -> ReportContent:
+    """What report.html shows: the figures of summary.json, their lights, and the pictures."""
+    names = [points.name for points in (pair.fixed_landmarks, pair.moving_landmarks) if points is not None]
+    return ReportContent(content, checks(content), pictures=pictures, named=named, private=names)
 
 
 def timed(run: Run, clock: Clock, elapsed: Callable[[], float]) -> Run:

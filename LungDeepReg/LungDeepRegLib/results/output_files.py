@@ -11,6 +11,7 @@ import numpy as np
 
 from ..displacement_field import DisplacementField, lattice_points
 from ..geometry import covering_lattice
+from ..html_report import REPORT_FILES
 from ..image_io import write_landmarks, write_transform, write_volume
 from ..inversion import inverse_points, invert
 from ..landmarks import Landmarks, shortened
@@ -37,6 +38,7 @@ OTHERS = {
     "inverse_transform.h5": "phi^-1 on a lattice that encloses the moving image, if asked for",
     "landmarks_warped.mrk.json": "the moving image's landmarks taken into the fixed image by phi^-1, if there are any",
     "report.png": "all of this at a glance",
+    **REPORT_FILES,
     "summary.json": "all figures",
 }
 WRITERS = 2

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...displacement_field import DisplacementField
+from ...html_report import Picture
 from ..pair import Pair
 from .columns import Column, columns
+from .extracts import extracts
 from .header import draw_header
 from .slices import Slice, slices
 from .style import BACKGROUND, FAINT, NOWHERE, TEXT
@@ -32,7 +34,7 @@ def write_report(
     phi: DisplacementField,
     summary: dict[str, Any],
     alignment: np.ndarray | None = None,
-) -> None:
+) -> list[Picture]:
     """Draw report.png.
 
     Args:
@@ -42,20 +44,32 @@ def write_report(
         summary: The figures for the header, from :func:`summary.summary`.
         alignment: The affine part, 4x4; the deformation beyond it is drawn.
 
+    Returns:
+        The same in parts, without the header and the names in it, for the page.
+
     Raises:
         OSError: A full disk or a place that isn't writable.
         ModuleNotFoundError: matplotlib is absent.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-    figure = draw_report(pair, phi, summary, alignment)
-    FigureCanvasAgg(figure).print_png(path, pil_kwargs={"compress_level": 3})
+    figure, layout, titles = drawn(pair, phi, summary, alignment)
+    canvas = FigureCanvasAgg(figure)
+    canvas.print_png(path, pil_kwargs={"compress_level": 3})
+    return extracts(np.asarray(canvas.buffer_rgba()), layout, titles, HEADER_PX, LEFT_PX)
 
 
 def draw_report(
     pair: Pair, phi: DisplacementField, summary: dict[str, Any], alignment: np.ndarray | None = None
 ) -> Figure:
     """The figure of :func:`write_report`, made without touching matplotlib's global state."""
+    return drawn(pair, phi, summary, alignment)[0]
+
+
+def drawn(
+    pair: Pair, phi: DisplacementField, summary: dict[str, Any], alignment: np.ndarray | None
+) -> tuple[Figure, Layout, list[str]]:
+    """The figure, where things are in it, and its columns' titles."""
     from matplotlib.figure import Figure
 
     rows = slices(pair, phi, alignment)
@@ -75,7 +89,7 @@ def draw_report(
             if number == 0 and row is rows[0]:
                 scale_bar(axes, row)
         colour_bar(figure, layout, number, kind)
-    return figure
+    return figure, layout, [kind.title for kind in kinds]
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,39 @@
+"""Figures as people read them; the page keeps the full value beside each one."""
+
+from __future__ import annotations
+
+from .markup import Markup, element
+
+NOT_MEASURED = "not measured"
+NOTHING = "\N{EN DASH}"
+"""Where a table has no such figure at all."""
+MINUS = "\N{MINUS SIGN}"
+
+
+def rounded(value: float, digits: int) -> str:
+    """A figure with so many digits behind its point; one that isn't zero is never shown as zero.
+
+    >>> rounded(0.00012, 2), rounded(0.0, 2), rounded(3.14159, 2)
+    ('< 0.01', '0.00', '3.14')
+    """
+    text = f"{value:.{digits}f}"
+    if value != 0 and float(text) == 0:
+        least = f"{10.0**-digits:.{digits}f}"
+        return f"< {least}" if value > 0 else f"> {MINUS}{least}"
+    return text.replace("-", MINUS)
+
+
+def figure(value: float | None, digits: int, unit: str = "", entry: str | None = None) -> Markup:
+    """A figure for a cell, its full value in ``value`` as JSON has it; "not measured" for None.
+
+    Args:
+        value: The figure.
+        digits: Behind the point, as it is shown.
+        unit: Shown behind it.
+        entry: Where it stands in summary.json, such as ``similarity.after``.
+    """
+    if value is None:
+        return element("span", NOT_MEASURED, class_="missing", data_entry=entry)
+    text = f"{value:d}" if isinstance(value, int) else rounded(value, digits)
+    shown = f"{text}\N{NO-BREAK SPACE}{unit}" if unit else text
+    return element("data", shown, value=repr(value), title=f"{value!r} {unit}".strip(), data_entry=entry)

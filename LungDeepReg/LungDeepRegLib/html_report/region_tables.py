@@ -1,0 +1,94 @@
+"""The tables of the lungs' parts: trust, and ventilation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from .markup import Content, Markup, element, joined, paragraph, section, table
+from .numbers import NOT_MEASURED, NOTHING, figure
+
+TRUST = {
+    "trust": ("Trust, 0 to 1", 2),
+    "residual": ("Residual", 1),
+    "correlation": ("Local correlation", 2),
+    "consistency_mm": ("Forward and back [mm]", 2),
+}
+VENTILATION = {"jacobian": ("Jacobian", 3), "ventilation_jacobian": ("By the Jacobian", 3),
+               "ventilation_density": ("By the density", 3)}  # fmt: skip
+VENTILATION_NOTE = (
+    "Specific volume change: 0.5 is a change of volume by half. By the Jacobian of the deformation; by the density from"
+    " the Hounsfield units of two CTs (Simon 2000, Guerrero 2005). A research map, not a lung function test."
+)
+INHALE = {"fixed": "The fixed image is the inhaled one.", "moving": "The moving image is the inhaled one.",
+          None: "It isn't known which image is the inhaled one, so the sign is not given."}  # fmt: skip
+SHOWN = ("mean", "sd", "median")
+
+
+def region_sections(regions: Sequence[Mapping[str, Any]] | None, assessment: Mapping[str, Any] | None) -> Markup:
+    """Trust and ventilation of the lungs as a whole, of each lung and of thirds."""
+    trust, ventilation = "Trust by region", "Ventilation by region"
+    if not regions:
+        missing = [paragraph(f"{title}: {NOT_MEASURED}.", "missing") for title in (trust, ventilation)]
+        return section("Regions", *missing)
+    known = assessment or {}
+    unit = known.get("residual_unit") or ""
+    headings = {**TRUST, "residual": (f"Residual [{unit}]" if unit else "Residual", 1)}
+    return joined(
+        section(trust, figure_table(regions, headings, extra="low_trust_percent"), whole_table(known)),
+        section(
+            ventilation,
+            paragraph(f"{VENTILATION_NOTE} {INHALE.get(known.get('inhale'), '')}", "note"),
+            figure_table(regions, VENTILATION),
+        ),
+    )
+
+
+def figure_table(
+    regions: Sequence[Mapping[str, Any]], columns: Mapping[str, tuple[str, int]], extra: str | None = None
+) -> Markup:
+    """A row for each region: its volume, and mean, SD and median of what was measured in it."""
+    measured = {name: words for name, words in columns.items() if any(row.get(name) for row in regions)}
+    head = ["Region", "Volume [ml]"]
+    for title, _ in measured.values():
+        head += [f"{title}: mean \N{PLUS-MINUS SIGN} SD", "median"]
+    if extra:
+        head.append("Low trust [%]")
+    rows: list[list[Content]] = []
+    for region in regions:
+        cells: list[Content] = [region["region"], figure(region.get("volume_ml"), 0)]
+        for name, (_, digits) in measured.items():
+            cells += distribution(region.get(name), digits)
+        rows.append([*cells, figure(region.get(extra), 1)] if extra else cells)
+    absent = [title for name, (title, _) in columns.items() if name not in measured]
+    note = paragraph(f"{', '.join(absent)}: {NOT_MEASURED}.", "missing") if absent else None
+    return joined(table(head, rows), note)
+
+
+def distribution(found: Mapping[str, Any] | None, digits: int) -> list[Content]:
+    """Mean with standard deviation, and median."""
+    if not found:
+        return [NOTHING, NOTHING]
+    mean, sd, median = (figure(found.get(name), digits) for name in SHOWN)
+    return [Markup(f"{mean}\N{NO-BREAK SPACE}\N{PLUS-MINUS SIGN}\N{NO-BREAK SPACE}{sd}"), median]
+
+
+def whole_table(assessment: Mapping[str, Any]) -> Markup | None:
+    """The single figures of the assessment."""
+    unit = assessment.get("residual_unit") or ""
+    wanted = (
+        ("residual_rms", "Residual in the lungs, root mean square", 1, unit),
+        ("correlation_mean", "Local correlation in the lungs, mean", 3, ""),
+        ("trust_mean", "Trust in the lungs, mean", 3, ""),
+        ("low_trust_percent", "Part of the lungs with low trust", 1, "%"),
+    )
+    rows: list[list[Content]] = [
+        [words, figure(assessment[name], digits, of)] for name, words, digits, of in wanted if name in assessment
+    ]
+    back = assessment.get("inverse_consistency_mm")
+    if back:
+        cells = [figure(back.get(name), 2, "mm") for name in ("mean", "p95", "max")]
+        mean, p95, highest = cells
+        text = Markup(f"mean {mean}, 95 % {p95}, max {highest}")
+        rows.append(["Forward and back in the lungs", element("span", text)])
+    return table([], rows) if rows else None
