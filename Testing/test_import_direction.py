@@ -46,11 +46,12 @@ LAYERS = (
     {"checkpoint", "html_report", "image_io", "motion_curves", "mrml", "network_stage"},
     {"registration"},
     {"results"},
+    {"batch"},
     {"commands", "worker", "__main__"},
 )
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 FACADE = "__init__"
-LAZY = {"SimpleITK", "matplotlib", "nibabel", "tqdm"}
+LAZY = {"SimpleITK", "dask", "distributed", "matplotlib", "nibabel", "tqdm"}
 SLICER_ONLY = {"slicer", "vtk"}
 NEVER = {"qt", "ctk", "training", "Testing", "LungDeepReg", "LungDeepRegWidgets"}
 

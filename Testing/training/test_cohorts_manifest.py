@@ -159,7 +159,7 @@ def test_more_than_ten_problems_are_counted(folder):
 @pytest.mark.parametrize(
     ("lines", "said"),
     [
-        (["patient,phase"], "line 1: found 1 problem\n  found no image, expected patient, phase, image"),
+        (["patient,phase"], "line 1: found no image, expected patient, phase, image"),
         (["patient,phase,image,scanner"], "found the unknown 'scanner', expected of patient, phase, image, mask"),
         (["patient,phase,image,phase"], "found phase twice"),
         (["patient,phase,image", "P1,T00,a.nii,b.nii"], "line 2: found 4 fields, expected at most 3"),

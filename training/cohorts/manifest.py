@@ -6,7 +6,6 @@ P01,exhale,P01/exhale.nii.gz,P01/exhale_lungs.nii.gz,P01/exhale.mrk.json,ILD,tra
 
 from __future__ import annotations
 
-import csv
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,19 +13,19 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from LungDeepRegLib.image_io import FileError, read_landmarks, read_volume
 from LungDeepRegLib.image_io import landmark_files as points
-from LungDeepRegLib.image_io import read_landmarks, read_volume
+from LungDeepRegLib.image_io.csv_tables import column_problems, read_table
 from LungDeepRegLib.image_io.files import extension
 from LungDeepRegLib.landmarks import Landmarks
 
 from .file_headers import image_lattice, image_problems
 from .scan import SPLITS, Cohort, CohortError, Scan, raise_problems, scan_problems
-from .text_files import read_json, read_text
+from .text_files import read_json
 
 REQUIRED = ("patient", "phase", "image")
 OPTIONAL = ("mask", "landmarks", "label", "split")
 FIELDS = (*REQUIRED, *OPTIONAL)
-DELIMITERS = ",;\t"
 
 
 @dataclass(frozen=True)
@@ -64,46 +63,13 @@ def read_manifest(path: str | os.PathLike[str]) -> Cohort:
 
 def csv_entries(path: Path) -> Iterator[Entry]:
     """The lines of a CSV manifest; a :class:`CohortError` for a table whose lines can't be told apart into fields."""
-    lines = read_text(path).splitlines()
-    header = next((line for line in lines if line.strip()), "")
-    table = csv.reader(lines, delimiter=max(DELIMITERS, key=header.count))
     try:
-        rows = [(table.line_num, trimmed(row)) for row in table if trimmed(row)]
-    except csv.Error as error:
-        msg = f"{path}, line {table.line_num}: can't be read as a CSV table ({error})"
-        raise CohortError(msg) from error
-    if not rows:
-        msg = f"{path}: found nothing, expected a header line {','.join(FIELDS)} and one scan a line"
-        raise CohortError(msg)
-    columns = [name.lower() for name in rows[0][1]]
-    raise_problems(f"{path}, line {rows[0][0]}", list(column_problems(columns)))
-    names = f"expected at most {len(columns)}: {', '.join(columns)}"
-    long = [f"line {number}: found {len(row)} fields, {names}" for number, row in rows if len(row) > len(columns)]
-    raise_problems(str(path), long)
-    for number, row in rows[1:]:
-        fields = dict.fromkeys(FIELDS, "") | dict(zip(columns, row, strict=False))
-        yield Entry(f"{path.name}, line {number}", fields)
-
-
-def trimmed(row: Sequence[str]) -> list[str]:
-    """The cells without blanks around them, and without the empty ones at the end, which spreadsheets like to add."""
-    cells = [cell.strip() for cell in row]
-    while cells and not cells[-1]:
-        cells.pop()
-    return cells
-
-
-def column_problems(names: Sequence[str]) -> Iterator[str]:
-    """What is wrong with the columns of a CSV file, or the names in a JSON object."""
-    unknown = [name for name in names if name not in FIELDS]
-    if unknown:
-        yield f"found the unknown {', '.join(map(repr, unknown))}, expected of {', '.join(FIELDS)}"
-    missing = [name for name in REQUIRED if name not in names]
-    if missing:
-        yield f"found no {', '.join(missing)}, expected {', '.join(REQUIRED)} and, optionally, {', '.join(OPTIONAL)}"
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        yield f"found {', '.join(twice)} twice, expected each name once"
+        rows = read_table(path, REQUIRED, OPTIONAL)
+    except FileError as error:
+        raise CohortError(str(error)) from error
+    raise_problems(str(path), [f"line {row.line}: {row.problem}" for row in rows if row.problem])
+    for row in rows:
+        yield Entry(f"{path.name}, line {row.line}", row.fields)
 
 
 def json_entries(path: Path) -> list[Entry]:
@@ -130,7 +96,7 @@ def object_problems(item: Any) -> Iterator[str]:
     if not isinstance(item, dict):
         yield f"found {item!r:.60}, expected an object with {', '.join(REQUIRED)}"
         return
-    yield from column_problems(list(item))
+    yield from column_problems(list(item), REQUIRED, OPTIONAL)
     for name, value in item.items():
         if (name in FIELDS and not (value is None or isinstance(value, str | int))) or isinstance(value, bool):
             yield f"{name}: found {value!r:.60}, expected text"

@@ -6,19 +6,17 @@ import json
 from pathlib import Path
 from typing import Any
 
+from LungDeepRegLib.image_io import FileError, csv_tables
+
 from .scan import CohortError
 
 
 def read_text(path: Path) -> str:
     """The text of a file; a :class:`CohortError` if it is missing or isn't UTF-8."""
     try:
-        return path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        msg = f"{path}: found bytes that aren't UTF-8 at byte {error.start}, expected UTF-8 (save it as 'CSV UTF-8')"
-        raise CohortError(msg) from error
-    except OSError as error:
-        msg = f"{path}: can't be read ({error.strerror or error})"
-        raise CohortError(msg) from error
+        return csv_tables.read_text(path)
+    except FileError as error:
+        raise CohortError(str(error)) from error
 
 
 def read_json(path: Path) -> Any:

@@ -4,25 +4,26 @@ from __future__ import annotations
 
 import argparse
 import textwrap
-from collections.abc import Callable
 from functools import partial
 
-from ..alignment import ALIGNMENTS
-from ..intensity import MODALITIES
-from ..registration import DEVICES, REFINEMENTS, Options
 from ..results.output_files import FORMATS, IMAGES, OTHERS
 from ..results.summary import NOTICE
-from ..similarity import parse_similarity
-from . import demo, evaluate, register, warp
+from . import batch, demo, evaluate, register, series, warp
+from .batch_options import add_batch, add_series
 from .errors import MEANINGS
+from .option_groups import (
+    PROGRAM,
+    WIDTH,
+    Parser,
+    add_backward,
+    add_modality,
+    add_pair,
+    add_results,
+    add_settings,
+    describe,
+)
 
-PROGRAM = "python -m LungDeepRegLib"
-DEFAULTS = Options()
-IMAGE_HELP = "NIfTI, NRRD or MetaImage file, or a folder of DICOM files"
 TRANSFORM_HELP = "ITK transform (.h5, .tfm, .txt, .mat, .xfm) or displacement field (.nii.gz, .nrrd, .mha)"
-WIDTH = 100
-
-Parser = argparse.ArgumentParser
 Layout = partial(argparse.RawDescriptionHelpFormatter, width=WIDTH, max_help_position=28)
 
 
@@ -40,6 +41,8 @@ def make_parser() -> Parser:
         ("register", "register two images of the lungs", add_register, register.run),
         ("warp", "apply a saved transformation to an image, labels or landmarks", add_warp, warp.run),
         ("evaluate", "measure a given transformation, whoever made it", add_evaluate, evaluate.run),
+        ("batch", "register many pairs, on several cores or a cluster", add_batch, batch.run),
+        ("series", "register all phases of a 4D image to one of them", add_series, series.run),
         ("demo", "register a synthetic chest, to see what comes out", add_demo, demo.run),
     ):
         command = commands.add_parser(name, help=what, formatter_class=Layout)
@@ -51,13 +54,6 @@ def make_parser() -> Parser:
             general.add_argument("--quiet", action="store_true", help="no progress bars")
         general.add_argument("--debug", action="store_true", help="show where in the program an error came from")
     return parser
-
-
-def describe(command: Parser, usage: str, text: str, example: str, more: str = "") -> None:
-    """What a command needs at least, what it does, and one example of it."""
-    command.usage = f"{PROGRAM} {usage} [options]"
-    command.description = textwrap.fill(" ".join(text.split()), WIDTH)
-    command.epilog = f"{more}example:\n  {PROGRAM} {example}"
 
 
 def add_register(command: Parser) -> None:
@@ -77,11 +73,7 @@ def add_register(command: Parser) -> None:
     )
     add_pair(command)
     add_settings(command)
-    add_results(command, default=None).add_argument(
-        "--inverse-consistency",
-        action="store_true",
-        help="register backward too, and measure how far a point is from itself there and back (takes twice as long)",
-    )
+    add_backward(add_results(command, default=None))
 
 
 def add_demo(command: Parser) -> None:
@@ -148,138 +140,3 @@ def add_warp(command: Parser) -> None:
         required=True,
         help=f"an image (.{', .'.join(FORMATS)}) or landmarks (.mrk.json, .fcsv, .csv, .txt)",
     )
-
-
-def add_pair(command: Parser) -> None:
-    """The images and what is known about them."""
-    group = command.add_argument_group("images")
-    group.add_argument("--fixed", metavar="FILE", required=True, help=f"the image that stays: {IMAGE_HELP}")
-    group.add_argument("--moving", metavar="FILE", required=True, help="the image that is deformed onto it")
-    for name in ("fixed", "moving"):
-        group.add_argument(
-            f"--series-{name}", metavar="UID|N", help=f"the series, where the {name} DICOM folder holds several"
-        )
-    group = command.add_argument_group("what is known about them")
-    for name in ("fixed", "moving"):
-        group.add_argument(
-            f"--{name}-mask", metavar="FILE", help=f"lungs of the {name} image: a label image on its grid, above 0"
-        )
-    for name in ("fixed", "moving"):
-        group.add_argument(
-            f"--{name}-landmarks",
-            metavar="FILE",
-            help=f"points in the {name} image: .mrk.json, .fcsv, .csv, elastix, DIR-Lab",
-        )
-
-
-def add_modality(group: argparse._ArgumentGroup) -> None:
-    """How values are read."""
-    group.add_argument(
-        "--modality",
-        choices=MODALITIES,
-        default=DEFAULTS.modality,
-        help="how values are read; paper: MRI in the window [0, 1300] (default: %(default)s)",
-    )
-
-
-def add_settings(command: Parser) -> None:
-    """The settings of a registration."""
-    group = command.add_argument_group("settings")
-    add_modality(group)
-    add = group.add_argument
-    add(
-        "--alignment",
-        choices=ALIGNMENTS,
-        default=DEFAULTS.alignment,
-        help="what comes first: nothing, centres brought together, or an affine fit (default: %(default)s)",
-    )
-    add(
-        "--similarity",
-        type=checked("similarity", similarity_text),
-        default=DEFAULTS.similarity,
-        metavar="TERMS",
-        help="weighted sum of mind, lncc, ncc, mse, mi, dwm, such as lncc=1,mi=0.5 (default: %(default)s)",
-    )
-    add(
-        "--refine",
-        choices=REFINEMENTS,
-        default=DEFAULTS.refine,
-        help="how much the deformation is fitted to this pair (default: %(default)s)",
-    )
-    add(
-        "--weights",
-        default="bundled",
-        metavar="FILE",
-        help="a trained network, bundled (the one that ships), or none (default: %(default)s)",
-    )
-    add("--no-linear-branch", dest="linear_branch", action="store_false", help="leave out the network's affine output")
-    add(
-        "--device",
-        choices=DEVICES,
-        default=DEFAULTS.device,
-        help="auto takes a CUDA GPU where there is one (default: %(default)s)",
-    )
-    add("--seed", type=checked("seed", seed), default=DEFAULTS.seed, metavar="N", help="(default: %(default)s)")
-    add(
-        "--voxel-budget",
-        type=checked("voxel budget", voxel_budget),
-        default=DEFAULTS.voxel_budget,
-        metavar="N",
-        help="most voxels to work on; fewer is faster and coarser (default: %(default)s)",
-    )
-
-
-def add_results(command: Parser, default: str | None) -> argparse._ArgumentGroup:
-    """Where to, and what beside the usual files; the group for more of these."""
-    group = command.add_argument_group("results")
-    text = "folder for the results, new or empty" + (" (default: %(default)s)" if default else "")
-    group.add_argument("--out", metavar="DIR", required=default is None, default=default, help=text)
-    group.add_argument("--format", choices=FORMATS, default=FORMATS[0], help="of the images (default: %(default)s)")
-    group.add_argument(
-        "--inverse", action="store_true", help="write inverse_transform.h5 too, and measure how exact it is"
-    )
-    return group
-
-
-def checked(name: str, read: Callable[[str], object]) -> Callable[[str], object]:
-    """A type for argparse, whose errors say what was wrong."""
-
-    def convert(text: str) -> object:
-        try:
-            return read(text)
-        except ValueError as error:
-            raise argparse.ArgumentTypeError(str(error)) from error
-
-    convert.__name__ = name
-    return convert
-
-
-def similarity_text(text: str) -> str:
-    """The similarity as it was written, known to be one."""
-    parse_similarity(text)
-    return text
-
-
-def voxel_budget(text: str) -> int:
-    """The number of voxels, known to be one that the registration takes."""
-    return Options(voxel_budget=whole(text)).voxel_budget
-
-
-def seed(text: str) -> int:
-    """A whole number from 0."""
-    if (number := whole(text)) < 0:
-        msg = f"found {number}, expected a whole number from 0"
-        raise ValueError(msg)
-    return number
-
-
-def whole(text: str) -> int:
-    """A whole number; 3e6 is one."""
-    try:
-        number = float(text)
-    except ValueError:
-        number = float("nan")
-    if not number.is_integer():
-        msg = f"found {text!r}, expected a whole number"
-        raise ValueError(msg)
-    return int(number)

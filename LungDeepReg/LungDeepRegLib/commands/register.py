@@ -22,20 +22,28 @@ from .inputs import Inputs, check_untouched, given_paths, noted, read_pair
 def run(args: Namespace) -> None:
     """Register the images of a command line, and write the folder of results."""
     progress = progress_bar(quiet=args.quiet)
-    clock = Clock(progress)
     out = Path(args.out)
-    notes: list[str] = []
     check_untouched(out, given_paths(args))
-    clock.seconds["start"] = elapsed(args)
     try:
         with staged_folder(out, ours=is_ours, overwrite=args.overwrite) as folder:
-            with clock.stage("read"), noted(notes):
-                inputs = read_pair(args)
-                checkpoint = weights_of(args)
-            content = register_into(folder, inputs, args, clock, checkpoint, notes)
+            content = fill(folder, args, Clock(progress))
     finally:
         progress.close()
     say_result(content, f"Results in {out}; look at {out / 'report.png'} first.")
+
+
+def fill(folder: Path, args: Namespace, clock: Clock) -> dict[str, Any]:
+    """Register the images of a command line, and write all results into an existing folder.
+
+    Returns:
+        The content of summary.json.
+    """
+    notes: list[str] = []
+    clock.seconds["start"] = elapsed(args)
+    with clock.stage("read"), noted(notes):
+        inputs = read_pair(args)
+        checkpoint = weights_of(args)
+    return register_into(folder, inputs, args, clock, checkpoint, notes)
 
 
 def register_into(

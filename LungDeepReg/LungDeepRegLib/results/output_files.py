@@ -41,6 +41,8 @@ OTHERS = {
     **REPORT_FILES,
     "summary.json": "all figures",
 }
+CASE_RECORD = "case.json"
+"""Beside the files of a result in a batch: what it was made of (see :mod:`batch.record`)."""
 WRITERS = 2
 """Compressing takes longer than computing, and gains from a second core."""
 UNREACHED_MM = 0.5
@@ -71,7 +73,7 @@ class Findings:
 
 def is_ours(name: str) -> bool:
     """Whether a file name is one that a result can have."""
-    return name in OTHERS or any(name == f"{image}.{kind}" for image in IMAGES for kind in FORMATS)
+    return name in (*OTHERS, CASE_RECORD) or any(name == f"{image}.{kind}" for image in IMAGES for kind in FORMATS)
 
 
 def inverse_of(pair: Pair, phi: DisplacementField) -> tuple[DisplacementField, np.ndarray]:

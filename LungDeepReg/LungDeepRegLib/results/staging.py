@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ..image_io.files import FileError, reason
@@ -48,6 +49,22 @@ def staged_folder(out: Path, *, ours: Callable[[str], bool], overwrite: bool = F
         shutil.rmtree(temporary, ignore_errors=True)
         if not finished:
             remove_empty(made)
+
+
+def remove_unfinished(out: Path) -> bool:
+    """Remove what an earlier :func:`staged_folder` of ``out`` left when it was killed; whether there was anything.
+
+    A process that still writes there fails: the folder gets another name first.
+    """
+    pattern = re.compile(rf"\.{re.escape(out.name)}\.[0-9a-f]{{8}}\.unfinished")
+    found = [path for path in out.parent.glob(".*.unfinished") if pattern.fullmatch(path.name)]
+    for path in found:
+        doomed = path.with_name(f".{out.name}.{secrets.token_hex(4)}.unfinished")
+        with suppress(OSError):
+            path.replace(doomed)
+        for leftover in (doomed, path):
+            shutil.rmtree(leftover, ignore_errors=True)
+    return bool(found)
 
 
 @contextmanager
