@@ -71,6 +71,14 @@ class Device(Setting):
     CPU = ("cpu", _("CPU"))
 
 
+class Inhale(Setting):
+    """Which of the two images was taken after breathing in."""
+
+    UNKNOWN = ("", _("not known (then volume changes have no sign)"))
+    FIXED = ("fixed", _("the fixed volume"))
+    MOVING = ("moving", _("the moving volume"))
+
+
 def engineOptions(parameters: Any) -> dict[str, Any]:
     """The fields of the engine's ``Options`` that the panel offers, of a parameter node."""
     return {
