@@ -16,6 +16,7 @@ from LungDeepRegWidgets.settings import Alignment, Device, Modality, Refinement,
 from slicer import (
     vtkMRMLDisplayableNode,
     vtkMRMLLabelMapVolumeNode,
+    vtkMRMLNode,
     vtkMRMLScalarVolumeNode,
     vtkMRMLTransformNode,
 )
@@ -67,6 +68,9 @@ class LungDeepRegParameterNode:
         fixedSegment: ID of the segment that is the lung; empty for all.
         movingSegment: Likewise.
         summary: The figures of the last registration of this pair, as JSON; empty if there is none.
+        seriesBrowser: The sequence browser of a 4D image.
+        seriesReference: The index value of its phase that stays; empty for the first.
+        seriesLandmarks: A point list placed in that phase.
     """
 
     fixedVolume: vtkMRMLScalarVolumeNode
@@ -99,6 +103,11 @@ class LungDeepRegParameterNode:
 
     summary: str
 
+    seriesBrowser: vtkMRMLNode  # sequence browsers and point lists aren't known to Slicer yet when this is loaded
+    seriesReference: str
+    seriesLandmarks: vtkMRMLDisplayableNode
+    seriesWarpedWanted: bool = True
+
 
 class LungDeepRegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     """The module's panels, one below the other."""
@@ -114,6 +123,7 @@ class LungDeepRegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         from LungDeepRegWidgets.applyPanel import ApplyPanel
         from LungDeepRegWidgets.presets.preset import PresetSwitch
         from LungDeepRegWidgets.registerPanel import RegisterPanel
+        from LungDeepRegWidgets.seriesPanel import SeriesPanel
         from LungDeepRegWidgets.viewsPanel import ViewsPanel
 
         self.logic = LungDeepRegLogic()
@@ -122,7 +132,8 @@ class LungDeepRegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.register = RegisterPanel(self.logic, ui("Register"), self.onResult)
         self.views = ViewsPanel(self.switch, ui("Views"))
         self.apply = ApplyPanel(runner, ui("Apply"))
-        self.panels = (self.register, self.views, self.apply)
+        self.series = SeriesPanel(runner, ui("Series"))
+        self.panels = (self.register, self.views, self.apply, self.series)
         for panel in self.panels:
             self.layout.addWidget(panel.widget)
         self.layout.addStretch(1)

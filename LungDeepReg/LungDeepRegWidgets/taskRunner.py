@@ -18,6 +18,7 @@ TASKS = {
     "register": _("A registration"),
     "warp": _("Applying a transform"),
     "phantom": _("Making the sample pair"),
+    "phase": _("Registering a series"),
 }
 PASSING = ("send", "answer")
 """The stages in which images go to the worker and come back; these are passed as fast as it goes."""

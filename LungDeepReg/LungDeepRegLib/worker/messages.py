@@ -12,6 +12,7 @@ STAGES = {
     "register": ("send", "prepare", "align", "network", "refine", "warp", "measure", "answer"),
     "warp": ("send", "warp", "answer"),
     "phantom": ("send", "phantom", "answer"),
+    "phase": ("send", "prepare", "align", "network", "refine", "warp", "measure", "answer"),
 }
 """The stages that each task's progress goes through, in this order; a stage that isn't needed is left out."""
 

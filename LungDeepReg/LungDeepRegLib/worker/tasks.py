@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from ..registration import Options, RegistrationError, register
 from ..results.images import stored
 from ..results.outcomes import outcome
 from ..volume import Volume, check_image
+from .phase_task import phase
 
 Progress = Callable[[str, float], None]
 Request = dict[str, Any]
@@ -46,7 +48,12 @@ class Tasks:
 
     def table(self) -> dict[str, Callable[[Request, Progress], Any]]:
         """The tasks by name."""
-        return {"register": self.register, "warp": self.warp, "phantom": self.phantom}
+        return {
+            "register": self.register,
+            "warp": self.warp,
+            "phantom": self.phantom,
+            "phase": partial(phase, self.register),
+        }
 
     def load_early(self) -> list[str]:
         """Load what the first job would wait for otherwise; what to warn of."""
