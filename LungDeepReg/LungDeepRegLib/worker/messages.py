@@ -13,6 +13,8 @@ STAGES = {
     "warp": ("send", "warp", "answer"),
     "phantom": ("send", "phantom", "answer"),
     "phase": ("send", "prepare", "align", "network", "refine", "warp", "measure", "answer"),
+    "candidates": ("send", "candidates", "answer"),
+    "propose": ("send", "propose", "answer"),
 }
 """The stages that each task's progress goes through, in this order; a stage that isn't needed is left out."""
 

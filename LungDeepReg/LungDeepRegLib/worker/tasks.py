@@ -21,6 +21,7 @@ from ..registration import Options, RegistrationError, register
 from ..results.images import stored
 from ..results.outcomes import outcome
 from ..volume import Volume, check_image
+from .landmark_tasks import find_candidates, propose_points
 from .phase_task import phase
 
 Progress = Callable[[str, float], None]
@@ -53,6 +54,8 @@ class Tasks:
             "warp": self.warp,
             "phantom": self.phantom,
             "phase": partial(phase, self.register),
+            "candidates": find_candidates,
+            "propose": propose_points,
         }
 
     def load_early(self) -> list[str]:
