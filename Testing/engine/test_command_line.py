@@ -219,6 +219,19 @@ class TestEvaluate:
             "report.csv", "report.html", "report.json", "report.png", "summary.json",
         ]  # fmt: skip
         assert str(tmp_path / "out") in capsys.readouterr().out
+        for name in ("report.html", "report.csv", "report.json"):
+            text = (tmp_path / "out" / name).read_text(encoding="utf-8")
+            assert "Fixed image" in text
+            assert not any(secret in text for secret in ("fixed.nii.gz", "moving.nrrd", "still.tfm", str(tmp_path)))
+
+    def test_names_are_told_only_where_they_are_asked_for(self, files, tmp_path):
+        sitk.WriteTransform(sitk.TranslationTransform(3, (0.0, 0.0, 0.0)), str(tmp_path / "still.tfm"))
+        assert main(["evaluate", *files.images, "--transform", str(tmp_path / "still.tfm"), "--names", "--out",
+                     str(tmp_path / "out")]) == 0  # fmt: skip
+        text = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+        assert "moving.nrrd (moving)" in text
+        assert "still.tfm" in text
+        assert str(tmp_path) not in text
 
     def test_a_transform_that_is_none(self, files, tmp_path, capsys):
         (tmp_path / "bad.h5").write_bytes(b"nothing")
@@ -246,7 +259,7 @@ class TestDemo:
         assert "synthetic" in found["warnings"][0]
         said = capsys.readouterr().out
         assert "synthetic chest" in said
-        assert "report.png" in said
+        assert "report.html" in said
         inputs = tmp_path / "out" / "input"
         assert read_volume(inputs / "fixed.nii.gz").lattice == phantom.fixed.lattice
         assert len([*inputs.iterdir()]) == 6

@@ -44,6 +44,7 @@ SETTINGS = (
     "format",
     "inverse",
     "inverse_consistency",
+    "names",
 )
 
 
@@ -105,7 +106,9 @@ def identity(settings: Namespace) -> dict[str, Any]:
     path = BUNDLED if settings.weights == "bundled" else settings.weights
     weights = "none" if settings.weights == "none" else hashlib.sha256(Path(path).read_bytes()).hexdigest()
     options = {name: value for name, value in asdict(options_of(settings)).items() if name != "device"}
-    others = {name: getattr(settings, name) for name in ("format", "inverse", "inverse_consistency", "version")}
+    others = {
+        name: getattr(settings, name) for name in ("format", "inverse", "inverse_consistency", "names", "version")
+    }
     return {**options, **others, "weights": weights}
 
 

@@ -35,7 +35,9 @@ def run(args: Namespace) -> None:
             content = demonstrated(folder, phantom, args, clock)
     finally:
         progress.close()
-    say_result(content, f"Results in {out}; look at {out / 'report.png'} first. The pair itself is in {out / 'input'}.")
+    say_result(
+        content, f"Results in {out}; look at {out / 'report.html'} first. The pair itself is in {out / 'input'}."
+    )
 
 
 def demonstrated(folder: Path, phantom: PhantomPair, args: Namespace, clock: Clock) -> dict[str, Any]:
@@ -54,7 +56,7 @@ def demonstrated(folder: Path, phantom: PhantomPair, args: Namespace, clock: Clo
     about = replace(about, warnings=(SYNTHETIC, *about.warnings))
     inverse = inverse_of(pair, result.field) if args.inverse else None
     found = Findings(pair, result.field, result.warped, result.covered, result.alignment.matrix, inverse)
-    return fill_folder(folder, found, about, args.format, clock, lambda: elapsed(args))
+    return fill_folder(folder, found, about, args.format, clock, lambda: elapsed(args), named=args.names)
 
 
 def write_inputs(folder: Path, phantom: PhantomPair, kind: str) -> None:

@@ -45,12 +45,12 @@ def into_file(out: Path, args: Namespace, clock: Clock) -> dict[str, Any]:
 
 
 def into_folder(out: Path, args: Namespace, clock: Clock) -> dict[str, Any]:
-    """summary.json and report.png."""
+    """summary.json and the report."""
     check_untouched(out, [*given_paths(args), args.transform])
     with staged_folder(out, ours=is_ours, overwrite=args.overwrite) as folder:
         found, about = judged(args, clock)
         evaluation, about = measured(found, about, clock)
-        return concluded(folder, found, evaluation, about, clock, lambda: elapsed(args))
+        return concluded(folder, found, evaluation, about, clock, lambda: elapsed(args), named=args.names)
 
 
 def judged(args: Namespace, clock: Clock) -> tuple[Findings, Run]:

@@ -121,6 +121,17 @@ def add_formats(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--inverse", action="store_true", help="write inverse_transform.h5 too, and measure how exact it is"
     )
+    add_names(group)
+
+
+def add_names(group: argparse._ArgumentGroup) -> None:
+    """Whether the report tells whose images they are."""
+    group.add_argument(
+        "--names",
+        action="store_true",
+        help="name images and files in report.html, .csv and .json; without it they are left out, since they may hold a"
+        " patient's name",
+    )
 
 
 def add_backward(group: argparse._ArgumentGroup) -> None:

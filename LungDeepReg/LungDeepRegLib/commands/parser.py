@@ -17,6 +17,7 @@ from .option_groups import (
     Parser,
     add_backward,
     add_modality,
+    add_names,
     add_pair,
     add_results,
     add_settings,
@@ -106,9 +107,11 @@ def add_evaluate(command: Parser) -> None:
     )
     group.add_argument("--inverse", action="store_true", help="invert the transformation, and measure how well it goes")
     add_modality(command.add_argument_group("settings"))
-    command.add_argument_group("results").add_argument(
-        "--out", metavar="PATH", required=True, help="a .json file, or a folder for summary.json and report.png"
+    results = command.add_argument_group("results")
+    results.add_argument(
+        "--out", metavar="PATH", required=True, help="a .json file, or a folder for summary.json and the report"
     )
+    add_names(results)
 
 
 def add_warp(command: Parser) -> None:

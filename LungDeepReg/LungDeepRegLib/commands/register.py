@@ -29,7 +29,7 @@ def run(args: Namespace) -> None:
             content = fill(folder, args, Clock(progress))
     finally:
         progress.close()
-    say_result(content, f"Results in {out}; look at {out / 'report.png'} first.")
+    say_result(content, f"Results in {out}; look at {out / 'report.html'} first.")
 
 
 def fill(folder: Path, args: Namespace, clock: Clock) -> dict[str, Any]:
@@ -56,7 +56,7 @@ def register_into(
     masks = origins(pair, fixed_given=inputs.fixed_mask is not None, moving_given=inputs.moving_mask is not None)
     about = run_of(pair, result, masks, {"weights": args.weights, "format": args.format})
     about = replace(about, warnings=(*notes, *about.warnings, *lonely_landmarks(inputs)))
-    return fill_folder(folder, found, about, args.format, clock, lambda: elapsed(args))
+    return fill_folder(folder, found, about, args.format, clock, lambda: elapsed(args), named=args.names)
 
 
 def weights_of(args: Namespace) -> Checkpoint | None:

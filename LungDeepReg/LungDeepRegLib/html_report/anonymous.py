@@ -61,12 +61,16 @@ class NameRemover:
 
     def text(self, text: str) -> str:
         """One text."""
-        text = PATH.sub(lambda found: last_part(found[0]), text)
+        text = PATH.sub(lambda found: self.file_name(found[0]), text)
         if self.named:
             return text
         for name, instead in self.replacements():
             text = re.sub(bounded(name), instead, text)
         return FILE_NAME.sub(SOME_FILE, text)
+
+    def file_name(self, path: str) -> str:
+        """What is shown of a path."""
+        return SOME_FILE if not self.named and IMAGE_ENDING.search(path) else last_part(path)
 
     def replacements(self) -> list[tuple[str, str]]:
         """What is replaced by what, longer names first, since one may be part of another."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .markup import Markup, bullets, element, escaped, paragraph, section, table
-from .numbers import figure
+from .markup import Content, Markup, bullets, element, paragraph, section, table
+from .numbers import NOTHING, figure
 
 WORDS = {"green": "good", "yellow": "borderline", "red": "bad", "grey": "not measured"}
 VERDICTS = {
@@ -54,10 +54,10 @@ def check_table(checks: Sequence[Mapping[str, Any]]) -> Markup:
     return element("div", table(["Check", "Light", "Value", "Limits", "Note"], rows), class_="checks")
 
 
-def check_cells(check: Mapping[str, Any]) -> list[Markup]:
+def check_cells(check: Mapping[str, Any]) -> list[Content]:
     """A check's light, value, limits and note."""
-    value = figure(check["value"], digits_of(check), check["unit"], f"checks.{check['name']}")
-    return [light(check["light"]), value, Markup(limits(check)), Markup(escaped(check["note"]))]
+    value = None if check["value"] is None else figure(check["value"], digits_of(check), check["unit"])
+    return [light(check["light"]), value or NOTHING, limits(check), check["note"]]
 
 
 def meaning_section(checks: Sequence[Mapping[str, Any]] | None) -> Markup:
@@ -76,8 +76,8 @@ def limits(check: Mapping[str, Any]) -> str:
     threshold, unit = check["threshold"], check["unit"]
     good, bad = (f"{threshold[name]:g}\N{NO-BREAK SPACE}{unit}".strip() for name in ("good", "bad"))
     if threshold["higher_is_better"]:
-        return f"good from {good}, bad below {bad}"
-    return f"good up to {good}, bad above {bad}"
+        return f"good \N{GREATER-THAN OR EQUAL TO} {good}, bad < {bad}"
+    return f"good \N{LESS-THAN OR EQUAL TO} {good}, bad > {bad}"
 
 
 def digits_of(check: Mapping[str, Any]) -> int:

@@ -58,7 +58,7 @@ def grouped_table(head: Sequence[Content], groups: Mapping[str, Sequence[Sequenc
         element("tbody", element("tr", element("th", name, colspan=width, scope="rowgroup")), *map(row, rows))
         for name, rows in groups.items()
     )
-    return element("div", element("table", top, *bodies), class_="scroll")
+    return element("div", element("table", top, *bodies), class_="scroll groups")
 
 
 def row(cells: Sequence[Content]) -> Markup:

@@ -11,13 +11,15 @@ MINUS = "\N{MINUS SIGN}"
 
 
 def rounded(value: float, digits: int) -> str:
-    """A figure with so many digits behind its point; one that isn't zero is never shown as zero.
+    """A figure with so many digits behind its point; only one that is zero is shown as zero.
 
     >>> rounded(0.00012, 2), rounded(0.0, 2), rounded(3.14159, 2)
-    ('< 0.01', '0.00', '3.14')
+    ('< 0.01', '0', '3.14')
     """
+    if value == 0:
+        return "0"
     text = f"{value:.{digits}f}"
-    if value != 0 and float(text) == 0:
+    if float(text) == 0:
         least = f"{10.0**-digits:.{digits}f}"
         return f"< {least}" if value > 0 else f"> {MINUS}{least}"
     return text.replace("-", MINUS)

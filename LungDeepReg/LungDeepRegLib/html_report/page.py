@@ -84,7 +84,7 @@ def picture_section(pictures: Sequence[Picture]) -> Markup:
     if not pictures:
         return section("Pictures", paragraph("No pictures were made.", "missing"))
     drawn = [drawn_picture(number, entry) for number, entry in enumerate(pictures, start=1)]
-    return section("Pictures", element("div", *drawn, class_="pictures"))
+    return section("Pictures", *drawn)
 
 
 def drawn_picture(number: int, picture: Picture) -> Markup:
@@ -93,4 +93,4 @@ def drawn_picture(number: int, picture: Picture) -> Markup:
     source = f"data:image/png;base64,{base64.b64encode(picture.png).decode()}"
     image = element("img", src=source, alt=picture.title, width=str(width), height=str(height))
     words = element("figcaption", element("strong", f"{number}. {picture.title}."), " ", picture.caption)
-    return element("figure", image, words, class_="tall" if height > width else None)
+    return element("figure", image, words)

@@ -47,16 +47,13 @@ dl { font-size: .9rem; }
 dt { margin-top: .6rem; font-weight: 650; }
 dd { margin: 0; }
 
-.pictures { display: grid; grid-template-columns: repeat(2, minmax(0, 1fr)); gap: 1.5rem 1.25rem; align-items: start; }
-figure { grid-column: 1 / -1; margin: 0; break-inside: avoid; }
-figure.tall { grid-column: auto; }
-img { display: block; width: 100%; height: auto; background: #000; }
+figure { margin: 0 0 1.75rem; break-inside: avoid; }
+img { display: block; width: auto; height: auto; max-width: 100%; max-height: 92vh; background: #000; }
 figcaption { margin-top: .4rem; }
 figcaption strong { color: var(--ink); }
 
 @media (max-width: 40rem) {
   body { padding: 1rem .75rem 2rem; }
-  .pictures { grid-template-columns: 1fr; }
   .checks thead { display: none; }
   .checks tr { display: block; padding: .6rem 0; border-bottom: 1px solid var(--line); }
   .checks th, .checks td { display: block; padding: .1rem 0; border: 0; }
@@ -65,16 +62,16 @@ figcaption strong { color: var(--ink); }
   @bottom-left { content: "Research software, not for clinical use."; font: 650 8pt sans-serif; }
   @bottom-right { content: counter(page) " / " counter(pages); font: 8pt sans-serif; } }
 @media print {
-  body { max-width: none; padding: 0; font-size: 9.5pt; line-height: 1.4; }
+  html { font-size: 9.5pt; }
+  body { max-width: none; padding: 0; font-size: 1rem; line-height: 1.4; }
   h1 { font-size: 17pt; } h2 { margin-top: 7mm; font-size: 12pt; break-after: avoid; }
   .scroll { overflow: visible; }
   table { font-size: 8.5pt; }
   thead { display: table-header-group; }
-  tr, caption, .verdict, #warnings { break-inside: avoid; }
-  caption { break-after: avoid; }
+  tr, caption, .verdict, #warnings, .groups tbody { break-inside: avoid; }
+  caption, dt { break-after: avoid; }
   th, td { padding: 1mm 2mm 1mm 0; }
-  img { max-height: 118mm; width: auto; max-width: 100%; }
-  figure.tall img { max-height: 150mm; }
+  img { max-height: 108mm; }
   .light, .notice, img { -webkit-print-color-adjust: exact; print-color-adjust: exact; }
 }
 """
