@@ -51,7 +51,7 @@ class View:
         self.group = slicer.vtkMRMLDisplayableManagerGroup()
         self.group.SetRenderer(self.renderer)
         self.group.Initialize(factory, self.renderer)
-        self.interactor.SetInteractorStyle(None)  # the default one would take the clicks
+        self.interactor.SetInteractorStyle(vtk.vtkInteractorStyleUser())  # the default one would take the clicks
 
     def show(self, node) -> None:
         """Show what the scene has for a view node."""
@@ -72,6 +72,7 @@ class View:
     def close(self) -> None:
         """Let go of the scene, so that nothing of this view answers to it any more."""
         self.group.SetMRMLDisplayableNode(None)
+        self.interactor.RemoveAllObservers()
         self.logic.SetMRMLScene(None)
         self.window.Finalize()
 
@@ -95,6 +96,10 @@ class SliceView(View):
         self.node = scene.GetNodeByID(f"vtkMRMLSliceNode{name}") or self.logic.AddSliceNode(name)
         self.logic.SetSliceNode(self.node)
         self.composite = self.logic.GetSliceCompositeNode()
+        self.style = slicer.vtkMRMLSliceViewInteractorStyle()  # hands events to the displayable managers, as in Slicer
+        self.style.SetSliceLogic(self.logic)
+        self.style.SetDisplayableManagers(self.group)
+        self.style.SetInteractor(self.interactor)
         self.show(self.node)
         self.resize(size)
 
@@ -127,9 +132,20 @@ class SliceView(View):
 
     def drag(self, start, stop) -> None:
         """Press the left mouse button at a world point, move, and release it at another."""
-        for ras, event in ((start, "LeftButtonPressEvent"), (stop, "MouseMoveEvent"), (stop, "LeftButtonReleaseEvent")):
-            self.interactor.SetEventInformation(*self.pixel(ras))
+        self.point(start, "EnterEvent", "MouseMoveEvent", "LeftButtonPressEvent")
+        if stop is not start:
+            self.point(stop, "MouseMoveEvent")
+        self.point(stop, "LeftButtonReleaseEvent")
+
+    def point(self, ras, *events: str) -> None:
+        """Let something happen with the mouse at a world point."""
+        self.interactor.SetEventInformation(*self.pixel(ras))
+        for event in events:
             self.interactor.InvokeEvent(event)
+
+    def leave(self) -> None:
+        """Take the mouse out of the view."""
+        self.interactor.InvokeEvent("LeaveEvent")
 
 
 class ThreeDView(View):

@@ -25,7 +25,7 @@ CAMERA_VECTORS = ("Position", "FocalPoint", "ViewUp")
 
 
 class DisplayState:
-    """Remembers layout, slice views, cameras and which transforms are drawn.
+    """Remembers layout, slice views, cameras, which transforms are drawn, and which markups in which views.
 
     Nodes that are gone when they should be restored are left out; a volume that is gone leaves its layer empty.
 
@@ -45,6 +45,7 @@ class DisplayState:
             "vtkMRMLSliceNode": keptSlice,
             "vtkMRMLCameraNode": keptCamera,
             "vtkMRMLTransformDisplayNode": keptVisibility,
+            "vtkMRMLMarkupsDisplayNode": keptPlaces,
         }
         for className, kept in kinds.items():
             for node in nodesOf(self._scene, className):
@@ -122,3 +123,24 @@ def keptVisibility(node: slicer.vtkMRMLDisplayNode) -> Callable[[Any], None]:
     """What shows or hides a node again."""
     visible = node.GetVisibility()
     return lambda display: display.SetVisibility(visible)
+
+
+def keptPlaces(node: slicer.vtkMRMLDisplayNode) -> Callable[[Any], None]:
+    """What shows a node again in the views that it was shown in."""
+    visible = node.GetVisibility()
+    views = [node.GetNthViewNodeID(number) for number in range(node.GetNumberOfViewNodeIDs())]
+
+    def restore(display: slicer.vtkMRMLDisplayNode) -> None:
+        display.SetVisibility(visible)
+        showIn(display, views)
+
+    return restore
+
+
+def showIn(display: slicer.vtkMRMLDisplayNode, viewIds: list[str]) -> None:
+    """Restrict a node to some views; none given: to no view in particular, which is all of them."""
+    modifying = display.StartModify()
+    display.RemoveAllViewNodeIDs()
+    for viewId in viewIds:
+        display.AddViewNodeID(viewId)
+    display.EndModify(modifying)

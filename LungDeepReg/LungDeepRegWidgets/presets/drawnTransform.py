@@ -9,11 +9,15 @@ from LungDeepRegLib.displacement_field import DisplacementField
 from LungDeepRegLib.mrml.transforms import grid_from_field
 from slicer.i18n import tr as _
 
-from .colors import MAGNITUDE, transferFunction
+from .colors import MAGNITUDE, niceLimit, transferFunction
+from .displayState import showIn
 from .temporaryNodes import TemporaryNodes
 
 ARROWS_ACROSS, LINES_ACROSS = 26, 20
 REACH = 2.0
+PERCENTILE = 99.0
+LANDMARK_ARROW_MM = 12.0
+"""Where arrows are drawn at single points, they are as thick as if there were one every so many mm."""
 
 
 def drawTransform(
@@ -48,6 +52,36 @@ def drawTransform(
     drawn.SetVisibility3D(True)
     transform.SetAndObserveDisplayNodeID(drawn.GetID())
     return percent
+
+
+def drawArrowsAt(nodes: TemporaryNodes, field: DisplacementField, points: Any, sliceNodes: list[Any]) -> None:
+    """Draw arrows in true length from the points of a markups node to where a field takes them, in some slice views.
+
+    Args:
+        nodes: Takes the transform and what shows it.
+        field: What is drawn.
+        points: The markups.
+        sliceNodes: The views.
+    """
+    sizes = np.linalg.norm(field.vectors, axis=3)
+    highest = niceLimit(float(np.percentile(sizes, PERCENTILE)))
+    transform = nodes.add("vtkMRMLTransformNode", _("displacement"))
+    transform.SetAndObserveTransformToParent(grid_from_field(field))
+    colors = nodes.add("vtkMRMLProceduralColorNode", "displacement")
+    colors.SetAndObserveColorTransferFunction(transferFunction(MAGNITUDE, highest))
+    drawn = nodes.add("vtkMRMLTransformDisplayNode", "displacement")
+    drawn.SetAndObserveColorNodeID(colors.GetID())
+    setArrows(drawn, ARROWS_ACROSS * LANDMARK_ARROW_MM, highest)
+    drawn.SetGlyphScalePercent(100.0)
+    drawn.SetGlyphDisplayRangeMinMm(0.0)
+    drawn.SetScalarVisibility(True)
+    drawn.SetScalarRange(0.0, highest)
+    drawn.SetAndObserveGlyphPointsNode(points)
+    drawn.SetSliceIntersectionThickness(3)
+    showIn(drawn, [node.GetID() for node in sliceNodes])
+    drawn.SetVisibility(True)
+    drawn.SetVisibility2D(True)
+    transform.SetAndObserveDisplayNodeID(drawn.GetID())
 
 
 def setArrows(drawn: Any, extent: float, highest: float) -> float:

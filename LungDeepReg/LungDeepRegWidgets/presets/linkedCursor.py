@@ -12,13 +12,12 @@ from slicer.i18n import tr as _
 
 from .colors import GREY, display, evenTable
 from .lungs import windows
+from .marks import Mark
 from .preset import Preset
 from .stage import THREE_OVER_THREE, Stage
 
 CLICK_PIXELS = 4
 """A button that is released further away than this was a drag: window/level, panning, and so on."""
-MARK_COLOR = (1.0, 0.85, 0.1)
-MARK_SCALE = 3.5
 
 
 def applicationInteractor(sliceNode: slicer.vtkMRMLSliceNode) -> vtk.vtkRenderWindowInteractor | None:
@@ -50,7 +49,7 @@ class LinkedCursor(Preset):
         super().__init__(stage, nodes)
         self._interactorOf = interactorOf
         self._observed: list[tuple[Any, int]] = []
-        self._marks: list[Any] = []
+        self._marks: list[Mark] = []
         self._pressed: tuple[int, int] | None = None
 
     def show(self) -> None:
@@ -63,7 +62,7 @@ class LinkedCursor(Preset):
             shown = self.stage.nodes.sharing(volume)
             display(self.stage.nodes, shown, colors, window)
             self.stage.show(row, shown, linked=False)
-            self._marks.append(self._mark(row))
+            self._marks.append(Mark(self.stage.nodes, row))
         point = self.stage.placeAtLungs(self.nodes.fixed)
         for row, nodes in enumerate(rows[:2]):
             for node in nodes:
@@ -89,7 +88,7 @@ class LinkedCursor(Preset):
         """Show a point, RAS mm, of the fixed (row 0) or moving image (row 1), and its counterpart in the other one."""
         there = self.counterpart(point, row)
         for mark, position in zip(self._marks, (point, there)[:: 1 - 2 * row], strict=False):
-            mark.SetNthControlPointPositionWorld(0, *position)
+            mark.put(position)
         rows = self.stage.rows()
         for own, other in zip(rows[row], rows[1 - row] if len(rows) > 1 else (), strict=False):
             own.JumpSliceByOffsetting(*point)
@@ -103,20 +102,6 @@ class LinkedCursor(Preset):
         else:
             self.nodes.transform.GetTransformToWorld(transform)
         return np.array(transform.TransformPoint(*map(float, point)))
-
-    def _mark(self, row: list[Any]) -> Any:
-        drawn = self.stage.nodes.add("vtkMRMLMarkupsDisplayNode", "matching point")
-        drawn.SetGlyphType(drawn.ThickCross2D)
-        drawn.SetGlyphScale(MARK_SCALE)
-        drawn.SetSelectedColor(*MARK_COLOR)
-        drawn.SetPointLabelsVisibility(False)
-        drawn.SetPropertiesLabelVisibility(False)
-        for sliceNode in row:
-            drawn.AddViewNodeID(sliceNode.GetID())
-        mark = self.stage.nodes.add("vtkMRMLMarkupsFiducialNode", _("matching point"), drawn)
-        mark.AddControlPointWorld(0.0, 0.0, 0.0)
-        mark.SetLocked(True)
-        return mark
 
     def _observe(self, sliceNode: Any, row: int) -> None:
         interactor = self._interactorOf(sliceNode)

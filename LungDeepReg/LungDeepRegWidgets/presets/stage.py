@@ -46,6 +46,10 @@ class Stage:
         for display in nodesOf(self.scene, "vtkMRMLTransformDisplayNode"):
             display.SetVisibility(False)
 
+    def keep(self) -> None:
+        """Remember nodes that came since, too."""
+        self._state.keep()
+
     def close(self) -> None:
         """Put the views back and take away the temporary nodes."""
         self._state.restore()

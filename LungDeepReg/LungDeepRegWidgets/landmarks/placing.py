@@ -1,0 +1,169 @@
+"""How pairs come into being: clicks, candidates to begin with, proposals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from LungDeepRegLib.landmark_review.pairs import LandmarkPair, Provenance
+from LungDeepRegLib.landmarks import LandmarkError
+from LungDeepRegLib.mrml.landmark_pairs import PairLists, check_unlocked
+from LungDeepRegLib.mrml.volumes import NodeError
+from slicer.i18n import tr as _
+
+from .assistant import Assistant, foundCandidates, nextCandidate
+from .book import PairBook
+from .gesture import FIXED, MOVING, PARTS, Listener, PairGesture
+from .reviewViews import ReviewViews
+
+
+class Placing:
+    """Places pairs one after the other, until the user has enough.
+
+    Args:
+        ui: The panel's widgets.
+        logic: Slicer's application logic.
+        runner: Runs the worker's tasks.
+        views: The review's views.
+        book: The observer's pairs.
+        lists: Gives the observer's lists, new ones if there are none.
+        say: Shows what is to be done now, or what was wrong.
+        onPlaced: Given the label of a new pair.
+    """
+
+    def __init__(
+        self, ui: Any, logic: Any, runner: Any, views: ReviewViews, book: PairBook,
+        lists: Callable[[], PairLists], say: Callable[[str], None], onPlaced: Callable[[str], None],
+    ) -> None:  # fmt: skip
+        self.ui, self.views, self.book = ui, views, book
+        self._lists, self._say, self._onPlaced = lists, say, onPlaced
+        self.gesture = PairGesture(logic, Listener(self._refused, self._placed, self._done, self._canceled))
+        self.assistant = Assistant(runner, self._onBusy, say)
+        self._fromCandidates = False
+        self._candidate = -1
+        self._refusal = ""
+
+    @property
+    def active(self) -> bool:
+        """Whether a pair is being placed or something is being computed for it."""
+        return self.gesture.active or self.assistant.busy
+
+    def start(self) -> None:
+        """Place a pair: shows the blind review, and waits for the first click."""
+        self._fromCandidates = False
+        self._begin()
+
+    def nextCandidate(self) -> None:
+        """Go to the next place that is worth a pair; they are looked for the first time."""
+        self.cancel()
+        candidates = foundCandidates(self.views.nodes.fixed)
+        if candidates is None:
+            self.assistant.find(self.views.nodes, lambda node: self._goToNext(node))
+        else:
+            self._goToNext(candidates)
+
+    def cancel(self) -> None:
+        """Stop placing; the pair that is being placed is given up."""
+        self.gesture.cancel()
+        self.assistant.cancel()
+
+    def task(self) -> str:
+        """What the user is to do now; empty if nothing."""
+        label = self.book.freeLabel()
+        texts = {
+            FIXED: _("Pair {label}: click the landmark in the fixed volume, above. Esc ends."),
+            MOVING: _("Pair {label}: click the same place in the moving volume, below. Esc cancels."),
+        }
+        if not self.gesture.active:
+            return ""
+        return f"{self._refusal} {texts[self.gesture.part].format(label=label)}".strip()
+
+    def _goToNext(self, candidates: Any) -> None:
+        done = [pair.fixed_ras for pair in self.book.pairs]
+        index = nextCandidate(candidates, done, self._candidate)
+        if index is None:
+            self._say(_("There is a pair near every candidate. Place further ones where you like."))
+            return
+        self._candidate, self._fromCandidates = index, True
+        if self._begin():
+            place = np.array(candidates.GetNthControlPointPositionWorld(index))
+            self.views.preset.jump(place)
+            self.views.preset.lookNear(place)
+
+    def _begin(self) -> bool:
+        """Wait for the first click; False if there can't be any."""
+        self.gesture.cancel()
+        try:
+            lists = self._lists()
+            check_unlocked(lists)
+            self.views.show(compared=False)
+        except (NodeError, ValueError) as error:
+            self._say(str(error))
+            return False
+        self._refusal = ""
+        self.gesture.start(lists, (FIXED,) if self.ui.assistedCheckBox.checked else PARTS)
+        self._say(self.task())
+        return True
+
+    def _refused(self, part: str, point: tuple[float, ...]) -> str:
+        inside = self.views.preset is not None and self.views.preset.imageContains(part, np.array(point))
+        images = {FIXED: _("fixed"), MOVING: _("moving")}
+        text = _("That is outside the {image} volume.")
+        self._refusal = "" if inside else text.format(image=images[part])
+        self._say(self.task())
+        return self._refusal
+
+    def _placed(self, part: str, point: tuple[float, ...]) -> None:
+        """Show the point in the other views of its image, too; after the first click also where to look next."""
+        preset = self.views.preset
+        if preset is None:
+            return
+        preset.goTo(part, np.array(point))
+        preset.mark(part, np.array(point))
+        if part == FIXED:
+            preset.mark(MOVING, None)
+            if self.gesture.active:
+                preset.lookNear(np.array(point))
+        self._say(self.task())
+
+    def _done(self, points: dict[str, tuple[float, ...]]) -> None:
+        if MOVING in points:
+            self._add(points[FIXED], points[MOVING], Provenance.MANUAL)
+            return
+        nodes = self.views.nodes
+        self.assistant.propose(
+            nodes, points[FIXED], lambda moving: self._add(points[FIXED], moving, Provenance.ASSISTED)
+        )
+
+    def _add(self, fixed: tuple[float, ...], moving: tuple[float, ...], provenance: Provenance) -> None:
+        label = self.book.freeLabel()
+        pair = LandmarkPair(label, fixed, moving, self.book.lists.observer, moving_provenance=provenance)
+        try:
+            self.book.add(pair)
+        except (NodeError, LandmarkError) as error:
+            self._say(str(error))
+            return
+        if self.views.preset is not None and provenance is Provenance.ASSISTED:
+            self.views.preset.goTo(MOVING, np.array(moving))
+            self.views.preset.mark(MOVING, np.array(moving))
+        self._onPlaced(label)
+        if not self.ui.goOnCheckBox.checked:
+            return
+        if self._fromCandidates:
+            self.nextCandidate()
+        else:
+            self._begin()
+
+    def _canceled(self) -> None:
+        if self.views.preset is not None:
+            for part in PARTS:
+                self.views.preset.mark(part, None)
+        self._say("")
+
+    def _onBusy(self, what: str) -> None:
+        texts = {
+            "candidates": _("Looking for vessel branchings in the fixed volume..."),
+            "propose": _("Looking for the same place in the moving volume..."),
+        }
+        self._say(texts.get(what, ""))

@@ -1,0 +1,81 @@
+"""The panel of landmarks: pairs of points that people place in both images, and what they say of the registration."""
+
+from typing import Any
+
+import slicer
+import vtk
+
+from .panel import Panel
+from .presets.preset import PresetSwitch
+
+
+class LandmarksPanel(Panel):
+    """Lets observers place and review landmark pairs. What works on them is loaded with the first pair of images.
+
+    Args:
+        runner: Runs the worker's tasks.
+        switch: Lends the views to one panel at a time.
+        uiPath: The panel's .ui file.
+    """
+
+    def __init__(self, runner: Any, switch: PresetSwitch, uiPath: str) -> None:
+        self._runner, self._switch = runner, switch
+        self.widget = slicer.util.loadUI(uiPath)
+        self.ui = slicer.util.childWidgetVariables(self.widget)
+        self.parameters: Any = None
+        self.desk: Any = None
+        self._observer: int | None = None
+        self._nodes: Any = None
+        self.ui.observerSelector.lineEdit().connect("editingFinished()", self.onObserver)
+        self.ui.observerSelector.connect("activated(int)", self.onObserver)
+        self.ui.landmarksContents.enabled = False
+
+    def setParameters(self, parameters: Any) -> None:
+        """Follow another parameter node's images; None while the scene closes."""
+        if self.parameters is not None:
+            self.parameters.RemoveObserver(self._observer)
+        self.parameters = parameters
+        if parameters is not None:
+            self._observer = parameters.AddObserver(vtk.vtkCommand.ModifiedEvent, self._follow)
+        self._follow()
+
+    def setResult(self, nodes: Any) -> None:
+        """Judge another result, or none."""
+        self._nodes = nodes
+        self._follow()
+
+    def forget(self, node: Any) -> None:
+        """Let go of a node that is about to be removed."""
+        if self.desk is not None:
+            self.desk.forget(node)
+
+    def cancel(self) -> None:
+        """Stop placing and computing."""
+        if self.desk is not None:
+            self.desk.placing.cancel()
+
+    leave = cancel
+
+    def onObserver(self, *_event: Any) -> None:
+        """Somebody else works now."""
+        name = self.ui.observerSelector.currentText.strip()
+        if self.parameters is not None and name:
+            self.parameters.landmarkObserver = name
+
+    def _follow(self, *_event: Any) -> None:
+        """Bring the desk into step with the parameters."""
+        parameters = self.parameters
+        fixed, moving = (parameters.fixedVolume, parameters.movingVolume) if parameters is not None else (None, None)
+        there = fixed is not None and moving is not None and fixed is not moving
+        self.ui.landmarksContents.enabled = there
+        if self.desk is None:
+            if not there:
+                return
+            from .landmarks.desk import Desk
+
+            self.desk = Desk(self.ui, self._switch, self._runner)
+        if there:
+            self.desk.setObserver(parameters.landmarkObserver)
+            self.desk.setImages(fixed, moving, self._nodes)
+        else:
+            self.desk.close()
