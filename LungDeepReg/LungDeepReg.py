@@ -67,6 +67,7 @@ class LungDeepRegParameterNode:
         movingMask: The moving image's.
         fixedSegment: ID of the segment that is the lung; empty for all.
         movingSegment: Likewise.
+        landmarkObserver: Who places landmarks now.
         summary: The figures of the last registration of this pair, as JSON; empty if there is none.
         seriesBrowser: The sequence browser of a 4D image.
         seriesReference: The index value of its phase that stays; empty for the first.
@@ -101,6 +102,8 @@ class LungDeepRegParameterNode:
     jacobianVolumeWanted: bool = True
     coverageVolumeWanted: bool = True
 
+    landmarkObserver: str = "Observer 1"
+
     summary: str
 
     seriesBrowser: vtkMRMLNode  # sequence browsers and point lists aren't known to Slicer yet when this is loaded
@@ -121,6 +124,7 @@ class LungDeepRegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Make the panels. The engine isn't loaded, nothing is computed or installed."""
         super().setup()
         from LungDeepRegWidgets.applyPanel import ApplyPanel
+        from LungDeepRegWidgets.landmarksPanel import LandmarksPanel
         from LungDeepRegWidgets.presets.preset import PresetSwitch
         from LungDeepRegWidgets.registerPanel import RegisterPanel
         from LungDeepRegWidgets.seriesPanel import SeriesPanel
@@ -131,9 +135,10 @@ class LungDeepRegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.switch = PresetSwitch(slicer.mrmlScene, slicer.app.applicationLogic())
         self.register = RegisterPanel(self.logic, ui("Register"), self.onResult)
         self.views = ViewsPanel(self.switch, ui("Views"))
+        self.landmarks = LandmarksPanel(runner, self.switch, ui("Landmarks"))
         self.apply = ApplyPanel(runner, ui("Apply"))
         self.series = SeriesPanel(runner, ui("Series"))
-        self.panels = (self.register, self.views, self.apply, self.series)
+        self.panels = (self.register, self.views, self.landmarks, self.apply, self.series)
         for panel in self.panels:
             self.layout.addWidget(panel.widget)
         self.layout.addStretch(1)
