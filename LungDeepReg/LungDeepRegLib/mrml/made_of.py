@@ -20,8 +20,9 @@ class MadeOf:
     """Two images and the settings with which they were registered.
 
     Attributes:
-        lattices: Of the fixed and the moving image, in the world.
-        checksums: Of some of their voxels.
+        lattices: Of the fixed and the moving image, in the world, with axes as near to R, A, S as they go: Slicer turns
+            some images when it saves a sequence.
+        checksums: Of some of their voxels, likewise.
         settings: Plain JSON values.
     """
 

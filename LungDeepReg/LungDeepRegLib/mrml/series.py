@@ -14,7 +14,7 @@ import numpy as np
 import slicer
 
 from ..displacement_field import DisplacementField
-from ..volume import Volume
+from ..volume import Volume, canonical
 from .changes import Changes, all_or_nothing
 from .display import show_like
 from .made_of import MadeOf, checksum
@@ -28,7 +28,8 @@ SERIES_ATTRIBUTE = f"{ROLE_PREFIX}series"
 SOURCE_ROLE = f"{ROLE_PREFIX}source"
 """A sequence of results refers to the 4D image's sequence by it."""
 CLASSES = {"transform": "vtkMRMLTransformNode", "warped": "vtkMRMLScalarVolumeNode"}
-TITLES = {"transform": "Transforms", "warped": "Deformed"}
+TITLES = {"transform": ("Transforms", "Transform"), "warped": ("Deformed volumes", "Deformed")}
+"""What the name of a sequence of results starts with, and that of the node by which a browser shows it."""
 
 
 @dataclass(frozen=True)
@@ -80,9 +81,8 @@ class Series:
 
     def made_of(self, value: str, settings: dict[str, Any]) -> MadeOf:
         """What a phase's results would be made of now."""
-        images = self.image(self.reference), self.image(value)
-        checksums = self._checksum(self.reference), self._checksum(value)
-        return MadeOf((images[0].lattice, images[1].lattice), checksums, settings)
+        fixed, moving = (canonical(self.image(at)).lattice for at in (self.reference, value))
+        return MadeOf((fixed, moving), (self._checksum(self.reference), self._checksum(value)), settings)
 
     def results(self, name: str) -> slicer.vtkMRMLSequenceNode | None:
         """The sequence of ``transform`` or ``warped`` results for this reference, while it is in the scene."""
@@ -98,12 +98,16 @@ class Series:
                 return node
         return None
 
+    def result_name(self, what: str) -> str:
+        """The name of a node of results."""
+        return f"{what} {self.sequence.GetName()} to {self.title(self.reference)}"
+
     def _checksum(self, value: str) -> int:
         """Of a phase's voxels, kept as long as these don't change."""
         voxels = phase_image(self.browser, self.sequence, self._number(value)).GetImageData()
         key = value, voxels.GetMTime()
         if key not in self._checksums:
-            self._checksums[key] = checksum(self.image(value))
+            self._checksums[key] = checksum(canonical(self.image(value)))
         return self._checksums[key]
 
     def _number(self, value: str) -> int:
@@ -217,8 +221,7 @@ def put(changes: Changes, series: Series, name: str, node: slicer.vtkMRMLNode, v
 def new_results(changes: Changes, series: Series, name: str) -> slicer.vtkMRMLSequenceNode:
     """An empty sequence with the 4D image's index, beside it."""
     master = master_sequence(series.browser)
-    title = f"{TITLES[name]} {series.sequence.GetName()} to {series.title(series.reference)}"
-    results = changes.new_node("vtkMRMLSequenceNode", title)
+    results = changes.new_node("vtkMRMLSequenceNode", series.result_name(TITLES[name][0]))
     results.SetIndexName(master.GetIndexName())
     results.SetIndexUnit(master.GetIndexUnit())
     results.SetIndexType(master.GetIndexType())
@@ -233,17 +236,19 @@ def new_results(changes: Changes, series: Series, name: str) -> slicer.vtkMRMLSe
 def browse(changes: Changes, series: Series, name: str, results: slicer.vtkMRMLSequenceNode) -> None:
     """Let the 4D image's browser show a sequence of results too, by a node of its own; nothing at missing phases."""
     browser, shown = series.browser, series.browser.GetProxyNode(series.sequence)
-    proxy = changes.new_node(CLASSES[name], results.GetName())
+    proxy = changes.new_node(CLASSES[name], series.result_name(TITLES[name][1]))
     if name == "warped":
         changes.show(proxy)
         if shown is not None:
             show_like(proxy, shown)
     changes.undo.callback(browser.RemoveSynchronizedSequenceNode, results.GetID())
+    modifying = browser.StartModify()  # otherwise it makes a node of its own for the sequence
     browser.AddSynchronizedSequenceNode(results)
     browser.SetMissingItemMode(results, browser.MissingItemSetToDefault)
     browser.SetOverwriteProxyName(results, False)
     browser.SetSaveChanges(results, False)
     browser.AddProxyNode(proxy, results, False)
+    browser.EndModify(modifying)
     changes.put_beside(proxy, series.sequence)
 
 
