@@ -12,7 +12,7 @@ from typing import Any
 
 import slicer
 import vtk
-from LungDeepRegWidgets.settings import Alignment, Device, Modality, Refinement, SimilarityMeasure, Weights
+from LungDeepRegWidgets.settings import Alignment, Device, Inhale, Modality, Refinement, SimilarityMeasure, Weights
 from slicer import (
     vtkMRMLDisplayableNode,
     vtkMRMLLabelMapVolumeNode,
@@ -69,6 +69,8 @@ class LungDeepRegParameterNode:
         movingSegment: Likewise.
         landmarkObserver: Who places landmarks now.
         summary: The figures of the last registration of this pair, as JSON; empty if there is none.
+        qualityThresholds: Those that the user has changed, as JSON: good and bad by the check's name.
+        inhale: Which of the images is the inhaled one.
         seriesBrowser: The sequence browser of a 4D image.
         seriesReference: The index value of its phase that stays; empty for the first.
         seriesLandmarks: A point list placed in that phase.
@@ -106,6 +108,9 @@ class LungDeepRegParameterNode:
 
     summary: str
 
+    qualityThresholds: str
+    inhale: Inhale = Inhale.UNKNOWN
+
     seriesBrowser: vtkMRMLNode  # sequence browsers and point lists aren't known to Slicer yet when this is loaded
     seriesReference: str
     seriesLandmarks: vtkMRMLDisplayableNode
@@ -126,6 +131,7 @@ class LungDeepRegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         from LungDeepRegWidgets.applyPanel import ApplyPanel
         from LungDeepRegWidgets.landmarksPanel import LandmarksPanel
         from LungDeepRegWidgets.presets.preset import PresetSwitch
+        from LungDeepRegWidgets.qualityPanel import QualityPanel
         from LungDeepRegWidgets.registerPanel import RegisterPanel
         from LungDeepRegWidgets.seriesPanel import SeriesPanel
         from LungDeepRegWidgets.viewsPanel import ViewsPanel
@@ -136,9 +142,10 @@ class LungDeepRegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.register = RegisterPanel(self.logic, ui("Register"), self.onResult)
         self.views = ViewsPanel(self.switch, ui("Views"))
         self.landmarks = LandmarksPanel(runner, self.switch, ui("Landmarks"))
+        self.quality = QualityPanel(runner, self.switch, ui("Quality"), self.onResult)
         self.apply = ApplyPanel(runner, ui("Apply"))
         self.series = SeriesPanel(runner, ui("Series"))
-        self.panels = (self.register, self.views, self.landmarks, self.apply, self.series)
+        self.panels = (self.register, self.views, self.landmarks, self.quality, self.apply, self.series)
         for panel in self.panels:
             self.layout.addWidget(panel.widget)
         self.layout.addStretch(1)

@@ -18,6 +18,7 @@ TASKS = {
     "register": _("A registration"),
     "warp": _("Applying a transform"),
     "phantom": _("Making the sample pair"),
+    "assess": _("An assessment"),
     "phase": _("Registering a series"),
 }
 PASSING = ("send", "answer")
