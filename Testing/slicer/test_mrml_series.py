@@ -1,6 +1,7 @@
 """Results of a registered 4D image as sequences in step with it: real sequences, real saving and loading."""
 
 from contextlib import suppress
+from functools import cache
 
 import numpy as np
 import pytest
@@ -26,12 +27,16 @@ def series(scene):
     return Series(*breathing(scene, PHASES), "0")
 
 
+@cache
+def true_field(reference, phase, spacing):
+    lattice = covering_lattice(WORLD, spacing, spacing)
+    return DisplacementField.from_displacement(lambda x: true_phi(reference, phase, x) - x, lattice)
+
+
 def result(series, value, *, warped=True, spacing=12.0, settings=SETTINGS):
     """A phase's true motion as if it had been registered."""
-    reference, phase = int(series.reference) // 10, int(value) // 10
-    field = DisplacementField.from_displacement(
-        lambda x: true_phi(reference, phase, x) - x, covering_lattice(WORLD, spacing, spacing)
-    )
+    phase = int(value) // 10
+    field = true_field(int(series.reference) // 10, phase, spacing)
     image = Volume(np.full(WORLD.shape, 10 * phase, np.int16), WORLD.ijk_to_ras, "warped") if warped else None
     return PhaseResult(field, image, series.made_of(value, settings), {"dice_after": 0.9})
 

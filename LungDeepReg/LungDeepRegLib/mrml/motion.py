@@ -221,15 +221,16 @@ def draw(
     curves: MotionCurves,
     series: Series,
 ) -> list[slicer.vtkMRMLPlotSeriesNode]:
-    """Let a chart show a line for each landmark; the lines that it showed before, for removal."""
+    """Let a chart show a line for each landmark; gives the lines of landmarks that are gone, for removal."""
     before = [chart.GetNthPlotSeriesNode(index) for index in range(chart.GetNumberOfPlotSeriesNodes())]
-    changes.undo.callback(show_lines, chart, [line.GetID() for line in before if line is not None])
-    lines = [line_of(changes, table, label, x_title(series)) for label in curves.labels]
-    show_lines(chart, [line.GetID() for line in lines])
+    known = {line.GetYColumnName(): line for line in before if line is not None}
+    changes.undo.callback(show_lines, chart, list(known.values()))
+    lines = [known.pop(label, None) or line_of(changes, table, label, x_title(series)) for label in curves.labels]
+    show_lines(chart, lines)
     chart.SetTitle(chart.GetName())
     chart.SetXAxisTitle(x_title(series))
     chart.SetYAxisTitle(f"Displacement from {curves.phases[curves.reference]} [mm]")
-    return [line for line in before if line is not None]
+    return list(known.values())
 
 
 def line_of(
@@ -237,6 +238,7 @@ def line_of(
 ) -> slicer.vtkMRMLPlotSeriesNode:
     """A landmark's line, in a colour of its own."""
     line = changes.new_node("vtkMRMLPlotSeriesNode", label)
+    line.SetName(label)  # which the legend shows, so without a number that would make it unique
     line.SetAndObserveTableNodeID(table.GetID())
     line.SetXColumnName(x_column)
     line.SetYColumnName(label)
@@ -246,8 +248,8 @@ def line_of(
     return line
 
 
-def show_lines(chart: slicer.vtkMRMLPlotChartNode, ids: list[str]) -> None:
+def show_lines(chart: slicer.vtkMRMLPlotChartNode, lines: list[slicer.vtkMRMLPlotSeriesNode]) -> None:
     """Let a chart show these lines and no others."""
     chart.RemoveAllPlotSeriesNodeIDs()
-    for line_id in ids:
-        chart.AddAndObservePlotSeriesNodeID(line_id)
+    for line in lines:
+        chart.AddAndObservePlotSeriesNodeID(line.GetID())
