@@ -46,7 +46,7 @@ LAYERS = (
     {"checkpoint", "html_report", "image_io", "motion_curves", "mrml", "network_stage"},
     {"registration"},
     {"results"},
-    {"batch"},
+    {"assessment", "batch"},
     {"commands", "worker", "__main__"},
 )
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}

@@ -15,6 +15,7 @@ STAGES = {
     "phase": ("send", "prepare", "align", "network", "refine", "warp", "measure", "answer"),
     "candidates": ("send", "candidates", "answer"),
     "propose": ("send", "propose", "answer"),
+    "assess": ("send", "prepare", "align", "network", "refine", "warp", "assess", "answer"),
 }
 """The stages that each task's progress goes through, in this order; a stage that isn't needed is left out."""
 

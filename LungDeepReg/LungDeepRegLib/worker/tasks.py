@@ -14,13 +14,13 @@ import numpy as np
 from ..checkpoint import BUNDLED, Checkpoint, CheckpointError, load_checkpoint
 from ..geometry import Lattice
 from ..intensity import choose_intensity
-from ..lung_mask import mask_on
 from ..outcome import Outcome
 from ..phantom import PhantomConfig, chest_lattice, make_pair
-from ..registration import Options, RegistrationError, register
+from ..registration import Options, Registration, RegistrationError, register
 from ..results.images import stored
 from ..results.outcomes import outcome
 from ..volume import Volume, check_image
+from .assess_task import assess_registration, masks_of
 from .landmark_tasks import find_candidates, propose_points
 from .phase_task import phase
 
@@ -56,6 +56,7 @@ class Tasks:
             "phase": partial(phase, self.register),
             "candidates": find_candidates,
             "propose": propose_points,
+            "assess": partial(assess_registration, self.registered),
         }
 
     def load_early(self) -> list[str]:
@@ -85,28 +86,38 @@ class Tasks:
         """
         started = time.perf_counter()
         fixed, moving, settings = request["fixed"], request["moving"], request.get("options") or {}
-        masks = {
-            f"{name}_mask": None if request.get(f"{name}_mask") is None else mask_on(request[f"{name}_mask"], image)
-            for name, image in (("fixed", fixed), ("moving", moving))
-        }
+        masks = masks_of(request)
         weights = str(request.get("weights", "bundled"))
+        found = self.registered(fixed, moving, masks, request, progress)
+        progress("measure", 0.0)
+        given = {name: masks[name] is not None for name in ("fixed", "moving")}
+        shown = outcome(found, fixed, moving, given=given, weights=weights, started=started)
+        progress("measure", 1.0)
+        doubts = self.doubts if settings.get("device", "auto") == "auto" else []
+        return replace(shown, summary={**shown.summary, "warnings": [*shown.summary["warnings"], *doubts]})
+
+    def registered(
+        self,
+        fixed: Volume,
+        moving: Volume,
+        masks: dict[str, np.ndarray | None],
+        request: Request,
+        progress: Progress,
+    ) -> Registration:
+        """What the engine finds for two images with a request's ``options`` and ``weights``; errors as in register."""
         found = register(
             fixed,
             moving,
-            self.options(settings),
-            **masks,
-            checkpoint=self.checkpoint(weights),
+            self.options(request.get("options") or {}),
+            fixed_mask=masks["fixed"],
+            moving_mask=masks["moving"],
+            checkpoint=self.checkpoint(str(request.get("weights", "bundled"))),
             progress=progress,
         )
         if not found.covered.any():
             msg = f"{fixed.name} and {moving.name} do not overlap after registration"
             raise RegistrationError(msg)
-        progress("measure", 0.0)
-        given = {name: masks[f"{name}_mask"] is not None for name in ("fixed", "moving")}
-        shown = outcome(found, fixed, moving, given=given, weights=weights, started=started)
-        progress("measure", 1.0)
-        doubts = self.doubts if settings.get("device", "auto") == "auto" else []
-        return replace(shown, summary={**shown.summary, "warnings": [*shown.summary["warnings"], *doubts]})
+        return found
 
     def options(self, values: dict[str, Any]) -> Options:
         """The settings, with the device that they lead to.

@@ -1,0 +1,80 @@
+"""What was measured place by place, summed up for each lung and each third of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from ..quality import NOT_MEASURED
+from .regions import NAMES, SIDES, THIRDS
+from .trust import LOW_TRUST
+from .ventilation import volume_change
+
+WHOLE = "Lungs"
+
+
+def region_figures(
+    labels: np.ndarray,
+    maps: Mapping[str, np.ndarray | None],
+    determinant: np.ndarray,
+    inhale: str | None,
+    node_ml: float,
+) -> list[dict[str, Any]]:
+    """A row for the lungs as a whole, for each lung and for each third that is there.
+
+    Args:
+        labels: Of :func:`regions.find_regions`, ``(K, J, I)``.
+        maps: By the figure's name, :data:`quality.NOT_MEASURED` where nothing is known; or None.
+        determinant: The Jacobian determinant at the same nodes, with the same value where it isn't known; its mean is
+            what the volume change of a region follows from.
+        inhale: Which image is the inhaled one, or None.
+        node_ml: Volume of a node.
+
+    Returns:
+        Each row with ``region``, ``volume_ml``, a distribution (or None) for each map, ``low_trust_percent`` and
+        ``volume_change``.
+    """
+    rows = []
+    for name, here in parts(labels):
+        trust = maps["trust"]
+        known = here if trust is None else here & (trust != NOT_MEASURED)
+        low = None if trust is None or not known.any() else 100 * float(np.mean(trust[known] < LOW_TRUST))
+        jacobian = distribution(determinant, here)
+        change = None if jacobian is None else float(volume_change(np.array(jacobian["mean"]), inhale))
+        rows.append(
+            {
+                "region": name,
+                "volume_ml": float(here.sum()) * node_ml,
+                **{key: None if values is None else distribution(values, here) for key, values in maps.items()},
+                "low_trust_percent": low,
+                "volume_change": change,
+            }
+        )
+    return rows
+
+
+def parts(labels: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
+    """Name and nodes of the lungs, of each lung and of each third, as far as they are there."""
+    yield WHOLE, labels > 0
+    for number, side in enumerate(SIDES):
+        first = 1 + number * len(THIRDS)
+        thirds = range(first, first + len(THIRDS))
+        lung = np.isin(labels, thirds)
+        if lung.any() and not lung[labels > 0].all():
+            yield side, lung
+        for label in thirds:
+            here = labels == label
+            if here.any():
+                yield NAMES[label - 1], here
+
+
+def distribution(values: np.ndarray, here: np.ndarray) -> dict[str, float] | None:
+    """Mean, standard deviation, median, 5th and 95th percentile of what is known there; None where nothing is."""
+    known = values[here & (values != NOT_MEASURED)].astype(np.float64)
+    if not known.size:
+        return None
+    p5, median, p95 = np.percentile(known, [5, 50, 95])
+    found = {"mean": known.mean(), "sd": known.std(), "median": median, "p5": p5, "p95": p95}
+    return {name: float(value) for name, value in found.items()}
