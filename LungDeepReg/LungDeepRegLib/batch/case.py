@@ -72,4 +72,6 @@ def folder_name(name: str, reserved: Collection[str] = ()) -> str:
     safe = UNSAFE.sub("_", name).lstrip(".-")[:LONGEST_NAME].rstrip(".")
     if safe == name and not DEVICES.fullmatch(name) and name.lower() not in reserved:
         return name
-    return f"{safe or 'case'}_{hashlib.sha256(name.encode()).hexdigest()[:DIGITS]}"
+    if not safe or DEVICES.fullmatch(safe):
+        safe = f"case_{safe}"
+    return f"{safe}_{hashlib.sha256(name.encode()).hexdigest()[:DIGITS]}"

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from .case import Answer, Case
 from .lock import sole_use
 from .record import Standing, standing
 from .schedulers import Job, Scheduler, Work
-from .table import check_tables_place, row_of, write_tables
+from .table import RESERVED, check_tables_place, row_of, write_tables
 
 Answers = dict[int, Answer]
 """What became of the cases, by their number."""
@@ -66,6 +67,8 @@ def run_batch(
         if doubt:
             warn(doubt)
         check_tables_place(out)
+        for name in RESERVED:
+            remove_unfinished(out / name)
         batch = Batch(cases, out, settings, tell)
         begun_before = {number for number, case in enumerate(cases) if remove_unfinished(out / case.folder)}
         try:
@@ -120,7 +123,8 @@ class Batch:
         numbers = {id(jobs[number]): number for number in order}
         if not order:
             return
-        with closing(scheduler([jobs[number] for number in order], work)) as answers:
+        once = partial(done_once, work, self.settings)
+        with closing(scheduler([jobs[number] for number in order], once)) as answers:
             for job, answer in answers:
                 remove_unfinished(job.folder)
                 if answer.error and not answer.error.startswith(job.case.origin):
@@ -132,6 +136,14 @@ class Batch:
     def write(self) -> None:
         """The table."""
         write_tables(self.out, [row_of(case, self.answers.get(number)) for number, case in enumerate(self.cases)])
+
+
+def done_once(work: Work, settings: Mapping[str, Any], job: Job, threads: int | None) -> Answer:
+    """Let a case be registered, unless a worker did so and died before it could say so; begun ones are cleared away."""
+    remove_unfinished(job.folder)
+    if standing(job.folder, job.case, settings)[0] is Standing.DONE:
+        return replace(kept(job.folder), earlier=False)
+    return work(job, threads)
 
 
 def kept(folder: Path) -> Answer:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 INSTALL = "pip install lungdeepreg[batch]"
 RETRIES = 2
-"""How often a case is begun anew whose worker died; the scheduler of a cluster has its own number."""
+"""How often a case is begun anew whose worker died; on a cluster its scheduler does that, as often as it is set to."""
 LOOK_SECONDS = 0.5
 CONNECT_SECONDS, CLOSE_SECONDS = 20, 5
 THREAD_VARIABLES = (
@@ -85,7 +86,7 @@ class LocalWorkers:
         count = max(1, min(self.count, len(jobs)))
         threads = max(1, cores() // count)
         with local_cluster(count, threads) as cluster, connected(cluster) as client:
-            yield from answers(client, jobs, work, threads)
+            yield from answers(client, jobs, work, threads, RETRIES)
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ class RemoteWorkers:
         """As :class:`Scheduler`."""
         check_dask()
         with connected(self.address) as client:
-            yield from answers(client, jobs, work, None)
+            yield from answers(client, jobs, work, None, 0)
 
 
 def check_dask() -> None:
@@ -133,7 +134,7 @@ def local_cluster(count: int, threads: int) -> Iterator[LocalCluster]:
     from distributed import LocalCluster
 
     environment = dict.fromkeys(THREAD_VARIABLES, str(threads))
-    with dask.config.set({"distributed.scheduler.allowed-failures": RETRIES}):
+    with dask.config.set({"distributed.scheduler.allowed-failures": 0}):
         cluster = LocalCluster(
             n_workers=count, threads_per_worker=1, processes=True, memory_limit=0, host="127.0.0.1",
             dashboard_address=None, silence_logs=logging.CRITICAL, env=environment,
@@ -174,20 +175,25 @@ def connected(where: LocalCluster | str) -> Iterator[Client]:
         client.close(timeout=CLOSE_SECONDS)
 
 
-def answers(client: Client, jobs: Sequence[Job], work: Work, threads: int | None) -> Answers:
+def answers(client: Client, jobs: Sequence[Job], work: Work, threads: int | None, retries: int) -> Answers:
     """Give each worker one case at a time, and yield the answers as they come.
 
-    A worker's case is begun anew on another one when it dies, by Dask itself. No more cases are given to Dask than
-    there are workers: so a worker that dies is held against its own case alone.
+    No more cases are given to Dask than there are workers, so that a worker which dies is held against its own case
+    alone. That case comes again after all others, which may leave it more memory, as often as ``retries`` says.
     """
-    waiting, running = list(reversed(jobs)), dict[Any, Job]()
+    waiting, running, deaths = deque(jobs), dict[Any, Job](), Counter[int]()
     try:
         while waiting or running:
             for _ in range(min(len(waiting), workers(client) - len(running))):
-                job = waiting.pop()
+                job = waiting.popleft()
                 running[client.submit(in_worker, work, job, threads, pure=False)] = job
             for future in finished(client, list(running)):
-                yield running.pop(future), answer_of(future)
+                job, answer = running.pop(future), answer_of(future)
+                deaths[id(job)] += answer is DIED
+                if answer is DIED and deaths[id(job)] <= retries:
+                    waiting.append(job)
+                else:
+                    yield job, answer
     finally:
         if running and client.status == "running":
             client.cancel(list(running), force=True)
@@ -203,11 +209,14 @@ def workers(client: Client) -> int:
 
 def finished(client: Client, futures: list[Future]) -> list[Future]:
     """Those that have ended, one way or the other; waits a while if there is none."""
-    from distributed import wait
+    from distributed import CancelledError, wait
 
-    with suppress(TimeoutError), client.as_current():
+    with suppress(TimeoutError, CancelledError), client.as_current():
         wait(futures, timeout=LOOK_SECONDS, return_when="FIRST_COMPLETED")
     return [future for future in futures if future.done()]
+
+
+DIED = Answer(error="its worker died each time it was begun (out of memory, or killed)")
 
 
 def answer_of(future: Future) -> Answer:
@@ -216,14 +225,16 @@ def answer_of(future: Future) -> Answer:
     Raises:
         SchedulerError: The scheduler is gone.
     """
-    if future.status == "finished":
+    from distributed import CancelledError, KilledWorker
+
+    try:
         return future.result()
-    if future.status != "error":
-        raise lost(future.status)
-    error = future.exception()
-    if type(error).__name__ == "KilledWorker":
-        return Answer(error="its worker died each time it was begun (out of memory, or killed)")
-    return Answer(error=f"its worker couldn't begin it ({type(error).__name__}: {error})")
+    except CancelledError as error:
+        raise lost(error) from error
+    except KilledWorker:
+        return DIED
+    except Exception as error:  # such as a worker that has no LungDeepReg
+        return Answer(error=f"its worker couldn't do it ({type(error).__name__}: {error})")
 
 
 def lost(reason: object) -> SchedulerError:

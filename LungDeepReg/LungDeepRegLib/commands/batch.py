@@ -14,18 +14,17 @@ from typing import Any
 
 import torch
 
-from .. import __version__
 from ..batch.case import Answer, Case
 from ..batch.manifest import read_manifest
-from ..batch.record import Standing, fingerprints, standing, write_record
-from ..batch.runner import CasesFailedError, kept, run_batch
+from ..batch.record import fingerprints, write_record
+from ..batch.runner import CasesFailedError, run_batch
 from ..batch.schedulers import Job, LocalWorkers, RemoteWorkers, Scheduler, one_by_one
 from ..batch.table import CSV_TABLE
 from ..checkpoint import BUNDLED
 from ..registration import Clock
 from ..results.output_files import is_ours
-from ..results.staging import OutputError, failing_as_output, remove_unfinished, staged_folder
-from ..results.summary import NOTICE
+from ..results.staging import OutputError, failing_as_output, staged_folder
+from ..results.summary import NOTICE, versions
 from .console import complain, say, shown
 from .errors import explained
 from .inputs import check_untouched, given_paths
@@ -66,7 +65,7 @@ def run(args: Namespace) -> None:
 
 def register_all(cases: Sequence[Case], out: Path, args: Namespace) -> list[Answer]:
     """Register cases with the settings of a command line, and say what becomes of each."""
-    settings = Namespace(**{name: getattr(args, name) for name in SETTINGS}, version=__version__)
+    settings = Namespace(**{name: getattr(args, name) for name in SETTINGS}, version=version())
     if settings.weights not in ("bundled", "none"):
         settings.weights = str(Path(settings.weights).absolute())
     made_with = identity(settings)
@@ -87,6 +86,11 @@ def raise_failures(cases: Sequence[Case], answers: Sequence[Answer]) -> None:
     if failed:
         msg = f"{len(failed)} of {len(cases)} cases failed: {', '.join(failed)}"
         raise CasesFailedError(msg)
+
+
+def version() -> str | None:
+    """Of this program."""
+    return versions()[__name__.partition(".")[0]]
 
 
 def scheduler_of(args: Namespace) -> Scheduler:
@@ -136,12 +140,9 @@ def run_case(settings: Namespace, made_with: dict[str, Any], job: Job, threads: 
 
 def registered_case(settings: Namespace, made_with: dict[str, Any], job: Job, started: float) -> dict[str, Any]:
     """The content of summary.json of a case that is now in its folder."""
-    if settings.version != __version__:
-        msg = f"found LungDeepReg {__version__} on the worker, expected {settings.version}"
+    if settings.version != version():
+        msg = f"found LungDeepReg {version()} on the worker, expected {settings.version}"
         raise OutputError(msg)
-    remove_unfinished(job.folder)  # of a worker that died, or that is thought to be dead
-    if standing(job.folder, job.case, made_with)[0] is Standing.DONE:
-        return kept(job.folder).summary or {}  # it died after the last file
     args = Namespace(**vars(settings), **job.case.inputs, out=str(job.folder), overwrite=job.overwrite, started=started)
     check_untouched(job.folder, given_paths(args))
     with staged_folder(job.folder, ours=is_ours, overwrite=job.overwrite) as folder:

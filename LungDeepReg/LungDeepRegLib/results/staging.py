@@ -52,13 +52,20 @@ def staged_folder(out: Path, *, ours: Callable[[str], bool], overwrite: bool = F
 
 
 def remove_unfinished(out: Path) -> bool:
-    """Remove what an earlier :func:`staged_folder` of ``out`` left when it was killed; whether there was anything.
+    """Remove what an earlier :func:`staged_folder` or :func:`staged_file` left of ``out`` when it was killed.
 
-    A process that still writes there fails: the folder gets another name first.
+    A process that still writes into such a folder fails: it gets another name first.
+
+    Returns:
+        Whether there was anything.
     """
-    pattern = re.compile(rf"\.{re.escape(out.name)}\.[0-9a-f]{{8}}\.unfinished")
-    found = [path for path in out.parent.glob(".*.unfinished") if pattern.fullmatch(path.name)]
+    name, digits = re.escape(out.name), "[0-9a-f]{8}"
+    pattern = re.compile(rf"\.{name}\.{digits}\.unfinished|\.unfinished\.{digits}\.{name}")
+    found = [path for path in out.parent.glob(".*") if pattern.fullmatch(path.name)]
     for path in found:
+        if path.is_file():
+            path.unlink(missing_ok=True)
+            continue
         doomed = path.with_name(f".{out.name}.{secrets.token_hex(4)}.unfinished")
         with suppress(OSError):
             path.replace(doomed)
