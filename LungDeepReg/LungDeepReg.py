@@ -133,6 +133,7 @@ class LungDeepRegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         from LungDeepRegWidgets.presets.preset import PresetSwitch
         from LungDeepRegWidgets.qualityPanel import QualityPanel
         from LungDeepRegWidgets.registerPanel import RegisterPanel
+        from LungDeepRegWidgets.reportPanel import ReportPanel
         from LungDeepRegWidgets.seriesPanel import SeriesPanel
         from LungDeepRegWidgets.viewsPanel import ViewsPanel
 
@@ -145,7 +146,8 @@ class LungDeepRegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.quality = QualityPanel(runner, self.switch, ui("Quality"), self.onResult)
         self.apply = ApplyPanel(runner, ui("Apply"))
         self.series = SeriesPanel(runner, ui("Series"))
-        self.panels = (self.register, self.views, self.landmarks, self.quality, self.apply, self.series)
+        self.report = ReportPanel(self.switch, ui("Report"))
+        self.panels = (self.register, self.views, self.landmarks, self.quality, self.report, self.apply, self.series)
         for panel in self.panels:
             self.layout.addWidget(panel.widget)
         self.layout.addStretch(1)

@@ -58,9 +58,13 @@ class View:
         node.SetInteractionNode(node.GetScene().GetFirstNodeByClass("vtkMRMLInteractionNode"))
         self.group.SetMRMLDisplayableNode(node)
 
+    def render(self) -> None:
+        """Draw what the scene has now."""
+        self.window.Render()
+
     def grab(self) -> np.ndarray:
         """The picture, uint8 ``(H, W, 3)``, first row on top."""
-        self.window.Render()
+        self.render()
         reader = vtk.vtkWindowToImageFilter()
         reader.SetInput(self.window)
         reader.ReadFrontBufferOff()
@@ -108,8 +112,8 @@ class SliceView(View):
         self.window.SetSize(*size)
         self.logic.ResizeSliceNode(*size)
 
-    def grab(self) -> np.ndarray:
-        """The picture, uint8 ``(H, W, 3)``, first row on top."""
+    def render(self) -> None:
+        """Draw what the scene has now."""
         connection = self.logic.GetImageDataConnection()
         if connection is None:
             self.renderer.RemoveViewProp(self.actor)
@@ -117,7 +121,7 @@ class SliceView(View):
             self.actor.GetMapper().SetInputConnection(connection)
             if not self.renderer.HasViewProp(self.actor):
                 self.renderer.AddViewProp(self.actor)
-        return super().grab()
+        super().render()
 
     def pixel(self, ras) -> tuple[int, int]:
         """Where a world point is in the view, in pixels from the lower left."""

@@ -56,6 +56,7 @@ class ReportContent:
         observers: Two observers compared.
         regions: Figures of the lungs and their parts, the rows ``region_figures`` of the worker's task ``assess``.
         assessment: The figures of the whole, its ``figures``.
+        notes: What else the reader should know, one sentence each, beside the summary's own warnings.
         pictures: In their order.
         named: Whether the images' names are shown. They, and file names, can hold a patient's.
         private: Further texts that could tell who the patient is: names of other nodes or files, IDs. They are removed
@@ -69,6 +70,7 @@ class ReportContent:
     observers: ObserverComparison | None = None
     regions: Sequence[Mapping[str, Any]] | None = None
     assessment: Mapping[str, Any] | None = None
+    notes: Sequence[str] = ()
     pictures: Sequence[Picture] = ()
     named: bool = False
     private: Sequence[str] = ()
@@ -90,6 +92,7 @@ def report_data(content: ReportContent) -> dict[str, Any]:
         "observers": None if content.observers is None else asdict(content.observers),
         "assessment": None if content.assessment is None else dict(content.assessment),
         "regions": None if content.regions is None else [dict(row) for row in content.regions],
+        "notes": list(content.notes),
         "written": written.isoformat(sep=" ", timespec="minutes"),
     }
     found: dict[str, Any] = remover(content)(plain(data))

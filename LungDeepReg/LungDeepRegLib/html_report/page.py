@@ -32,7 +32,7 @@ def page(data: Mapping[str, Any], pictures: Sequence[Picture]) -> str:
         element(
             "main",
             verdict_section(data["verdict"], data["checks"]),
-            warning_section(summary),
+            warning_section([*(summary.get("warnings") or ()), *data["notes"]]),
             picture_section(pictures),
             whole(figures),
             landmark_section(data["landmarks"], data["observers"]),
@@ -74,9 +74,9 @@ def about(data: Mapping[str, Any]) -> str:
     return f"{name.removesuffix('Lib')} {version or ''}".strip() + "."
 
 
-def warning_section(summary: Mapping[str, Any]) -> Markup:
-    """What the user should know, as the registration said it."""
-    return section("Please note", bullets(summary.get("warnings") or ()), id_="warnings")
+def warning_section(notes: Sequence[str]) -> Markup:
+    """What the reader should know."""
+    return section("Please note", bullets(notes), id_="warnings")
 
 
 def picture_section(pictures: Sequence[Picture]) -> Markup:

@@ -79,6 +79,10 @@ def isThere(node: Any) -> bool:
 class PresetSwitch:
     """Shows one preset at a time; leaves it by itself when the scene closes or one of its nodes goes.
 
+    Attributes:
+        active: The preset that is shown, or None.
+        shown: What it was chosen by, to show it again after something else; None without one.
+
     Args:
         scene: The MRML scene.
         applicationLogic: ``slicer.app.applicationLogic()`` in Slicer.
@@ -89,6 +93,7 @@ class PresetSwitch:
         self._listeners: list[Callable[[], None]] = []
         self._stage: Stage | None = None
         self.active: Preset | None = None
+        self.shown: tuple[Callable[[Stage, Any], Preset], Any] | None = None
         self._tags: list[int] = []
 
     def addListener(self, listener: Callable[[], None]) -> None:
@@ -106,7 +111,7 @@ class PresetSwitch:
         self.leave()
         self._stage = Stage(self._scene, self._applicationLogic)
         preset = make(self._stage, nodes)
-        self.active = preset
+        self.active, self.shown = preset, (make, nodes)
         self._observe()
         try:
             preset.show()
@@ -134,7 +139,7 @@ class PresetSwitch:
         self._tags = []
         if self.active is not None:
             self.active.stop()
-        self.active = None
+        self.active = self.shown = None
 
     def _observe(self) -> None:
         @vtk.calldata_type(vtk.VTK_OBJECT)

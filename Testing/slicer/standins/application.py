@@ -75,7 +75,7 @@ class View:
         return self._view.node
 
     def forceRender(self):
-        self._view.window.Render()
+        self._view.render()
 
     scheduleRender = forceRender
 
@@ -146,7 +146,7 @@ class Application(Signals):
         super().__init__()
         self.majorVersion, self.minorVersion = version
         folder.mkdir(parents=True, exist_ok=True)
-        self.temporaryPath = self.cachePath = self.slicerHome = str(folder)
+        self.temporaryPath = self.cachePath = self.slicerHome = self.defaultScenePath = str(folder)
         self.layout_manager: LayoutManager | None = None
         self.testing = False
         self._started, self._modules, self._io = started, ModuleManager(), CoreIOManager(started)

@@ -1,0 +1,82 @@
+"""What is known in the scene about a result, as the content of a report."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import slicer
+from LungDeepRegLib import mrml
+from LungDeepRegLib.html_report import ReportContent
+from LungDeepRegLib.landmark_review.observers import ObserverComparison, compare
+from LungDeepRegLib.landmark_review.pairs import LandmarkPair
+from LungDeepRegLib.landmark_review.table import PairErrors, Phi, errors, left_out, statistics
+from LungDeepRegLib.mrml.landmark_pairs import PairLists, pair_lists, pairs_of
+from LungDeepRegLib.mrml.phi import phi_of
+from slicer.i18n import tr as _
+
+from ..quality.checks import checksOf
+from .privacy import privateTexts
+
+
+def contentOf(parameters: Any, nodes: Any, *, named: bool) -> ReportContent:
+    """Everything but the pictures.
+
+    Args:
+        parameters: The module's parameter node; it has the figures of a result.
+        nodes: The result, ``mrml.ResultNodes``.
+        named: Whether names are told.
+    """
+    lists = observersLists(parameters, nodes)
+    rows, observers, notes = landmarksOf(nodes, lists)
+    found = statistics(rows or [])
+    counted = None if found is None else (found, len(rows) - sum(left_out(rows).values()))
+    assessed = mrml.assessed(nodes.transform)
+    return ReportContent(
+        summary=json.loads(parameters.summary),
+        checks=checksOf(parameters, nodes, counted),
+        landmarks=rows,
+        observers=observers,
+        regions=None if assessed is None else assessed["region_figures"],
+        assessment=None if assessed is None else assessed["figures"],
+        notes=(*notes, *([] if assessed is None else assessed["warnings"])),
+        named=named,
+        private=privateTexts(nodes, lists),
+    )
+
+
+def observersLists(parameters: Any, nodes: Any) -> list[PairLists]:
+    """The observers' landmarks of the result's images: first those of the one who works now."""
+    found = pair_lists(slicer.mrmlScene, nodes.fixed, nodes.moving)
+    return sorted(found, key=lambda lists: lists.observer != parameters.landmarkObserver)
+
+
+def landmarksOf(
+    nodes: Any, lists: Sequence[PairLists]
+) -> tuple[list[PairErrors] | None, ObserverComparison | None, list[str]]:
+    """The first observer's table, the comparison with the second one, and why something of it is missing."""
+    if not lists:
+        return None, None, []
+    try:
+        pairs = pairs_of(lists[0])
+    except ValueError as error:  # such as two points of one name, made in another module
+        return None, None, [str(error)]
+    rows, phi, notes = tableOf(nodes, pairs)
+    if len(lists) == 1:
+        return rows, None, notes
+    try:
+        return rows, compare(pairs, pairs_of(lists[1]), phi), notes
+    except ValueError as error:
+        return rows, None, [*notes, _("The observers can't be compared: {error}").format(error=error)]
+
+
+def tableOf(nodes: Any, pairs: Sequence[LandmarkPair]) -> tuple[list[PairErrors], Phi | None, list[str]]:
+    """The table of pairs and the map; without errors after registration where they can't be had, and then why."""
+    if nodes.transform is None:
+        return errors(pairs, None), None, []
+    try:
+        phi = phi_of(nodes.transform)
+        return errors(pairs, phi), phi, []
+    except ValueError as error:
+        return errors(pairs, None), None, [str(error)]
