@@ -4,6 +4,7 @@ import csv
 import json
 import shutil
 import sys
+from argparse import Namespace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,6 +12,8 @@ import LungDeepRegLib
 import numpy as np
 import pytest
 from LungDeepRegLib.__main__ import main
+from LungDeepRegLib.batch.schedulers import Job
+from LungDeepRegLib.commands.batch import run_case
 from LungDeepRegLib.commands.series import chosen, names_of, ordered
 from LungDeepRegLib.image_io import read_landmarks, read_transform, read_volume, write_landmarks, write_volume
 from LungDeepRegLib.landmarks import Landmarks
@@ -18,6 +21,9 @@ from LungDeepRegLib.phantom import chest_lattice
 from LungDeepRegLib.phantom.pair import PhantomConfig
 from LungDeepRegLib.phantom.series import PhantomSeries
 from LungDeepRegLib.results.output_files import CASE_RECORD, IMAGES, OTHERS
+from LungDeepRegLib.results.staging import remove_unfinished
+
+from Testing.engine.batch_work import case_in
 
 QUICK = ["--alignment", "centre", "--voxel-budget", "30000", "--weights", "none"]
 HEADER = "case,fixed,moving,fixed_mask,moving_mask,fixed_landmarks,moving_landmarks"
@@ -117,6 +123,32 @@ class TestBatch:
         with pytest.raises(SystemExit):
             main(["batch", "study.csv", "--out", "out", "--workers", number])
         assert "--workers" in capsys.readouterr().err
+
+
+def test_a_worker_whose_batch_has_ended_stops(tmp_path, monkeypatch):
+    """The batch removes the unfinished folder when it ends; the worker sees it, and leaves nothing."""
+    case = case_in(tmp_path, "a", "write")
+    settings = Namespace(version=LungDeepRegLib.__version__, weights="none")
+    stages = []
+
+    def fill(folder, args, clock):
+        with clock.stage("read"):
+            remove_unfinished(Path(args.out))
+        stages.append("read")
+        with clock.stage("align"):
+            stages.append("align")
+
+    monkeypatch.setattr("LungDeepRegLib.commands.batch.fill", fill)
+    answer = run_case(settings, {}, Job(case, tmp_path / "out" / "a"), None)
+    assert "a: removed meanwhile, since the batch has ended; this case is stopped" in answer.error
+    assert stages == []
+    assert not list((tmp_path / "out").glob("**/*"))
+
+
+def test_a_worker_with_another_version_refuses(tmp_path):
+    settings = Namespace(version="0.0.1", weights="none")
+    answer = run_case(settings, {}, Job(case_in(tmp_path, "a", "write"), tmp_path / "a"), None)
+    assert answer.error == f"found LungDeepReg {LungDeepRegLib.__version__} on the worker, expected 0.0.1"
 
 
 @pytest.fixture(scope="module")

@@ -24,8 +24,9 @@ STAGES = {
 
 
 def say(text: str = "") -> None:
-    """A line on stdout."""
+    """A line on stdout, at once, also where that is a file that somebody watches."""
     sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
 
 
 def complain(text: str) -> None:
