@@ -26,6 +26,7 @@ class LandmarksPanel(Panel):
         self.desk: Any = None
         self._observer: int | None = None
         self._nodes: Any = None
+        self._shown: tuple[Any, Any, str] = (None, None, "")
         self.ui.observerSelector.lineEdit().connect("editingFinished()", self.onObserver)
         self.ui.observerSelector.connect("activated(int)", self.onObserver)
         self.ui.landmarksContents.enabled = False
@@ -36,7 +37,7 @@ class LandmarksPanel(Panel):
             self.parameters.RemoveObserver(self._observer)
         self.parameters = parameters
         if parameters is not None:
-            self._observer = parameters.AddObserver(vtk.vtkCommand.ModifiedEvent, self._follow)
+            self._observer = parameters.AddObserver(vtk.vtkCommand.ModifiedEvent, self._onParameters)
         self._follow()
 
     def setResult(self, nodes: Any) -> None:
@@ -62,10 +63,20 @@ class LandmarksPanel(Panel):
         if self.parameters is not None and name:
             self.parameters.landmarkObserver = name
 
-    def _follow(self, *_event: Any) -> None:
-        """Bring the desk into step with the parameters."""
+    def _chosen(self) -> tuple[Any, Any, str]:
+        """The images and the observer."""
         parameters = self.parameters
-        fixed, moving = (parameters.fixedVolume, parameters.movingVolume) if parameters is not None else (None, None)
+        if parameters is None:
+            return None, None, ""
+        return parameters.fixedVolume, parameters.movingVolume, parameters.landmarkObserver
+
+    def _onParameters(self, *_event: Any) -> None:
+        if self._chosen() != self._shown:
+            self._follow()
+
+    def _follow(self) -> None:
+        """Bring the desk into step with the parameters and the result."""
+        fixed, moving, observer = self._shown = self._chosen()
         there = fixed is not None and moving is not None and fixed is not moving
         self.ui.landmarksContents.enabled = there
         if self.desk is None:
@@ -75,7 +86,7 @@ class LandmarksPanel(Panel):
 
             self.desk = Desk(self.ui, self._switch, self._runner)
         if there:
-            self.desk.setObserver(parameters.landmarkObserver)
+            self.desk.setObserver(observer)
             self.desk.setImages(fixed, moving, self._nodes)
         else:
             self.desk.close()

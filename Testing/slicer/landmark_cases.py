@@ -84,7 +84,9 @@ class LandmarkCase:
 
     def select(self, label: str) -> None:
         """Click a row."""
-        self.ui.pairsTable.selectRow(self.labels().index(label))
+        table = self.ui.pairsTable
+        place = table.visualItemRect(table.item(self.labels().index(label), 0)).center()
+        QtTest.QTest.mouseClick(table.viewport(), qt.Qt.LeftButton, qt.Qt.NoModifier, place)
         qt.QApplication.processEvents()
 
     def labels(self) -> list[str]:
@@ -122,6 +124,18 @@ class LandmarkCase:
     def shown(self, view: str):
         """The volume in a view."""
         return self.scene.GetNodeByID(self.views[view].composite.GetBackgroundVolumeID() or "")
+
+    def height(self, view: str, point) -> float:
+        """How far a place of the world is above a view's slice, in mm."""
+        plane = self.views[view].node.GetSliceToRAS()
+        normal, origin = (np.array([plane.GetElement(row, column) for row in range(3)]) for column in (2, 3))
+        return float(normal @ (np.asarray(point) - origin))
+
+    def fixed_centre(self) -> np.ndarray:
+        """The middle of the fixed image in the world."""
+        bounds = [0.0] * 6
+        self.nodes.fixed.GetRASBounds(bounds)
+        return np.array(bounds).reshape(3, 2).mean(axis=1)
 
     def distance(self, view: str, point) -> float:
         """How far a place of the world is from the middle of a view's slice, in mm."""

@@ -6,19 +6,15 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import slicer
 from LungDeepRegLib.mrml import field_from_node, volume_from_node
-from LungDeepRegLib.mrml.landmark_pairs import IMAGE_ROLE, LIST_CLASS
-from LungDeepRegLib.mrml.outputs import ROLE_PREFIX
+from LungDeepRegLib.mrml.landmark_candidates import set_candidates
 
 from ..presets.preset import isThere
 from ..pytorch import TorchUnavailable, ensureTorch
 
-CANDIDATES_ATTRIBUTE = f"{ROLE_PREFIX}candidates"
 COUNT = 40
 NEAR_MM = 10.0
 """A candidate is done where a pair is as near as this."""
-GRAY = (0.7, 0.7, 0.7)
 
 
 class Assistant:
@@ -26,7 +22,7 @@ class Assistant:
 
     Args:
         runner: Runs the worker's tasks.
-        onBusy: Called when it begins and ends; given what is being done, or empty.
+        onBusy: Told what it begins to do.
         onFailed: Given a message for people.
     """
 
@@ -36,78 +32,50 @@ class Assistant:
 
     def find(self, nodes: Any, onDone: Callable[[Any], None]) -> None:
         """Look for vessel branchings in the fixed image; ``onDone`` is given the list of them."""
-        fixed = nodes.fixed
-        lungs = [volume_from_node(nodes.lungs, copy=False)] if isThere(nodes.lungs) else None
+
+        def request() -> dict[str, Any]:
+            lungs = [volume_from_node(nodes.lungs, copy=False)] if isThere(nodes.lungs) else None
+            return {"volume": volume_from_node(nodes.fixed, copy=False), "lungs": lungs, "count": COUNT}
 
         def done(answer: dict[str, Any]) -> None:
-            onDone(candidateList(fixed, np.asarray(answer["points"], dtype=float).reshape(-1, 3)))
+            onDone(set_candidates(nodes.fixed, np.asarray(answer["points"], dtype=float).reshape(-1, 3)))
 
-        self._run("candidates", {"volume": volume_from_node(fixed, copy=False), "lungs": lungs, "count": COUNT}, done)
+        self._run("candidates", request, done)
 
     def propose(self, nodes: Any, point: tuple[float, ...], onDone: Callable[[tuple[float, ...]], None]) -> None:
         """Ask where a point of the fixed image is in the moving one; ``onDone`` is given the place, RAS mm."""
-        fixed, moving = (volume_from_node(node, copy=False) for node in (nodes.fixed, nodes.moving))
-        field = field_from_node(nodes.transform, fixed.lattice)
-        request = {"fixed": fixed, "moving": moving, "field": field, "points": [list(point)]}
+
+        def request() -> dict[str, Any]:
+            fixed, moving = (volume_from_node(node, copy=False) for node in (nodes.fixed, nodes.moving))
+            field = field_from_node(nodes.transform, fixed.lattice)
+            return {"fixed": fixed, "moving": moving, "field": field, "points": [list(point)]}
+
         self._run("propose", request, lambda answer: onDone(tuple(map(float, answer["points"][0]))))
 
-    def cancel(self) -> None:
-        """Stop what is running."""
-        if self.busy:
-            self._end()
+    def cancel(self) -> bool:
+        """Stop what is running; whether there was anything."""
+        was, self.busy = self.busy, False
+        if was:
             self._runner.cancel()
+        return was
 
-    def _run(self, name: str, request: dict[str, Any], onDone: Callable[[Any], None]) -> None:
+    def _run(self, name: str, request: Callable[[], dict[str, Any]], onDone: Callable[[Any], None]) -> None:
         def done(answer: Any) -> None:
-            self._end()
+            self.busy = False
             onDone(answer)
 
         def failed(message: str) -> None:
-            self._end()
+            self.busy = False
             self._onFailed(message)
 
         try:
             ensureTorch()
-            self._runner.run(name, request, onDone=done, onFailed=failed)
-        except (TorchUnavailable, RuntimeError) as error:
+            self._runner.run(name, request(), onDone=done, onFailed=failed)
+        except (TorchUnavailable, RuntimeError, ValueError) as error:
             self._onFailed(str(error))
             return
         self.busy = True
         self._onBusy(name)
-
-    def _end(self) -> None:
-        self.busy = False
-        self._onBusy("")
-
-
-def foundCandidates(fixed: Any) -> Any:
-    """The list of an image's candidates, or None."""
-    nodes = slicer.util.getNodesByClass(LIST_CLASS)
-    found = (node for node in nodes if node.GetAttribute(CANDIDATES_ATTRIBUTE) is not None)
-    return next((node for node in found if node.GetNodeReference(IMAGE_ROLE) is fixed), None)
-
-
-def candidateList(fixed: Any, points: np.ndarray) -> Any:
-    """A new list of automatic points ``(N, 3)`` of an image, in place of the one that it had."""
-    from LungDeepRegLib.mrml.changes import all_or_nothing, remove_node
-
-    before = foundCandidates(fixed)
-    with all_or_nothing(fixed.GetScene()) as changes:
-        node = changes.new_node(LIST_CLASS, f"Candidates {fixed.GetName()}")
-        changes.show(node)
-        changes.put_beside(node, fixed)
-        changes.mark(node, CANDIDATES_ATTRIBUTE, "automatic")
-        changes.set_reference(node, IMAGE_ROLE, fixed)
-        for number, point in enumerate(points.tolist(), start=1):
-            index = node.AddControlPointWorld(*point, f"c{number}")
-            node.SetNthControlPointDescription(index, "provenance=automatic")
-        node.SetLocked(True)
-        node.GetDisplayNode().SetSelectedColor(*GRAY)
-        node.GetDisplayNode().SetPointLabelsVisibility(False)
-        node.GetDisplayNode().SetPropertiesLabelVisibility(False)
-    if before is not None:
-        remove_node(before)
-    return node
 
 
 def nextCandidate(candidates: Any, done: list[tuple[float, ...]], after: int) -> int | None:

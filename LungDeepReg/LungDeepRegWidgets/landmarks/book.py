@@ -50,7 +50,7 @@ class PairBook:
     ) -> None:
         self._seen, self._onChanged, self._onAssisted = seen, onChanged, onAssisted
         self._tags: list[tuple[Any, int]] = []
-        self._dragging = self._helped = self._waiting = False
+        self._dragging = self._helped = self._waiting = self._paused = False
         self._steps: list[list[LandmarkPair]] = []
         self.lists: PairLists | None = None
         self.pairs: list[LandmarkPair] = []
@@ -73,7 +73,17 @@ class PairBook:
             node.RemoveObserver(tag)
         self._tags, self._steps, self.lists = [], [], None
         self.pairs, self.error = [], ""
-        self._dragging = self._helped = False
+        self._dragging = self._helped = self._paused = False
+
+    def pause(self) -> None:
+        """Take no notice of the lists while points are placed in them that aren't pairs yet."""
+        self._paused = True
+
+    def resume(self) -> None:
+        """Follow the lists again; what somebody else changed meanwhile is noted."""
+        if self._paused:
+            self._paused = False
+            self._look()
 
     def pair(self, label: str) -> LandmarkPair | None:
         """The pair of a label, or None."""
@@ -178,6 +188,8 @@ class PairBook:
 
     def _onModified(self, _node: Any, _event: Any) -> None:
         """Look when the change is complete: markups tell of their parts one by one."""
+        if self._paused:
+            return
         self._helped = self._helped or self._seen()
         if not self._waiting and not self._dragging:
             self._waiting = True
@@ -186,7 +198,7 @@ class PairBook:
     def _look(self) -> None:
         """Note what somebody changed in the lists: points dragged in a view, or edited in another module."""
         self._waiting = False
-        if self.lists is None or self._dragging:
+        if self.lists is None or self._dragging or self._paused:
             return
         before, helped = list(self.pairs), self._helped
         self._read()

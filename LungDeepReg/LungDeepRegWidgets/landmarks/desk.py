@@ -11,7 +11,8 @@ from LungDeepRegLib.landmark_review.pairs import LandmarkPair, State
 from LungDeepRegLib.landmark_review.table import PairErrors, errors
 from LungDeepRegLib.landmarks import LandmarkError, shortened
 from LungDeepRegLib.mrml import ResultNodes
-from LungDeepRegLib.mrml.landmark_pairs import lonely_labels, pairs_of
+from LungDeepRegLib.mrml.changes import remove_node
+from LungDeepRegLib.mrml.landmark_pairs import PairLists, lonely_labels, pairs_of
 from LungDeepRegLib.mrml.phi import phi_of
 from LungDeepRegLib.mrml.volumes import NodeError
 from slicer.i18n import tr as _
@@ -22,7 +23,7 @@ from .fileDesk import FileDesk
 from .observers import Observers
 from .pairActions import PairActions
 from .pairTable import PairTable
-from .placing import Placing
+from .placing import Placing, Told
 from .reviewViews import ReviewViews
 from .shortcuts import Shortcuts
 from .statisticsTable import StatisticsTable, errorBlocks, leftOutText, observerBlocks
@@ -41,13 +42,16 @@ class Desk:
 
     def __init__(self, ui: Any, switch: PresetSwitch, runner: Any) -> None:
         self.ui, self._message, self._updating = ui, "", False
+        self._made: PairLists | None = None
         self.observers, self.views = Observers(), ReviewViews(switch)
         self.book = PairBook(self.views.seen, self.update, self._onAssisted)
         self.table = PairTable(ui.pairsTable, self.onSelected, lambda label, new: self.actions.rename(label, new))
         self.statistics = StatisticsTable(ui.statisticsTable)
         self.actions = PairActions(self.book, self.table, self.jump, self.say)
         logic = slicer.app.applicationLogic()
-        self.placing = Placing(ui, logic, runner, self.views, self.book, self.openLists, self.say, self._onPlaced)
+        self.placing = Placing(
+            ui, logic, runner, self.views, self.book, Told(self.say, self._onPlaced, self.tidy), self.openLists
+        )
         self.files = FileDesk(ui, self.book, self.observers, self.refresh, self.say)
         self._connect()
         switch.addListener(self.onViews)
@@ -87,6 +91,8 @@ class Desk:
             moving: The moving one, or None.
             nodes: Their result, ``mrml.ResultNodes``, or None; one of other images doesn't count.
         """
+        if (fixed, moving) != (self.observers.fixed, self.observers.moving):
+            self.placing.cancel()
         own = nodes is not None and (nodes.fixed, nodes.moving) == (fixed, moving)
         self.observers.fixed, self.observers.moving = fixed, moving
         self.views.nodes = nodes if own else ResultNodes(fixed=fixed, moving=moving)
@@ -109,11 +115,22 @@ class Desk:
         self._offerObservers()
         self.update()
 
-    def openLists(self) -> Any:
+    def openLists(self) -> PairLists:
         """The current observer's lists; new ones if there are none."""
+        before = self.observers.find(self.observers.current)
         lists = self.observers.lists(self.observers.current)
+        self._made = lists if before is None else None
         self.refresh()
         return lists
+
+    def tidy(self) -> None:
+        """Take the lists away that were made for a pair which then wasn't placed."""
+        made, self._made = self._made, None
+        if made is not None and not any(node.GetNumberOfControlPoints() for node in made.both):
+            self.forget(made.fixed)
+            for node in made.both:
+                remove_node(node)
+            self.refresh()
 
     def forget(self, node: Any) -> None:
         """Let go of a node that is about to be removed."""
@@ -151,9 +168,7 @@ class Desk:
         """A row was selected."""
         pair = self.book.pair(label)
         if pair is not None:
-            self.placing.cancel()
             self.jump(pair)
-            self.update()
 
     def onViews(self) -> None:
         """Something else is shown: placing goes on blindly or not at all."""
@@ -163,8 +178,10 @@ class Desk:
 
     def jump(self, pair: LandmarkPair) -> None:
         """Bring the views to a pair."""
+        self.placing.cancel()
         with slicer.util.tryWithErrorDisplay(_("The images can't be shown this way."), waitCursor=False):
             self.views.jump(pair, self.phi()[0])
+        self.say("")
 
     def say(self, text: str) -> None:
         """Show what is to be done now, or what was done."""

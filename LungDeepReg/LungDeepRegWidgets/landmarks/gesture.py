@@ -61,6 +61,11 @@ class PairGesture:
         """Which image the next click is for: ``fixed``, ``moving``, or empty."""
         return self._waiting[0] if self._waiting else ""
 
+    def remember(self) -> None:
+        """Note what Slicer would place now, which it does afterwards, too; it changes with every new list."""
+        selection = self._logic.GetSelectionNode()
+        self._before = (selection.GetActivePlaceNodeClassName(), selection.GetActivePlaceNodeID())
+
     def start(self, lists: PairLists, parts: tuple[str, ...] = PARTS) -> None:
         """Wait for the first click.
 
@@ -71,8 +76,6 @@ class PairGesture:
         """
         self.cancel()
         self._lists, self._waiting, self._points = lists, list(parts), {}
-        selection = self._logic.GetSelectionNode()
-        self._before = (selection.GetActivePlaceNodeClassName(), selection.GetActivePlaceNodeID())
         self._place()
 
     def cancel(self) -> None:
@@ -151,19 +154,16 @@ class PairGesture:
     def _end(self, *, giveBack: bool = True) -> None:
         """Leave the place mode as it was before, or to whoever uses it now."""
         self._ignore()
-        if self._waiting:
-            self._removeNew()
-        self._waiting, self._points = [], {}
         self._step += 1
         interaction, selection = self._logic.GetInteractionNode(), self._logic.GetSelectionNode()
-        if not giveBack:
-            return
-        if selection is not None:
+        if giveBack and selection is not None and interaction is not None:
+            interaction.SwitchToViewTransformMode()  # takes the point that follows the mouse away
             className, nodeId = self._before
             selection.SetReferenceActivePlaceNodeClassName(className)
             selection.SetActivePlaceNodeID(nodeId)
-        if interaction is not None:
-            interaction.SwitchToViewTransformMode()
+        if self._waiting:
+            self._removeNew()
+        self._waiting, self._points = [], {}
 
     def _ignore(self) -> None:
         for node, tag in self._observed:

@@ -50,9 +50,9 @@ class PairActions:
         start = labels.index(self.table.label) + 1 if self.table.label else 0
         behind = labels[start:] + labels[:start]
         waiting = [label for label in behind if self.book.pair(label).state is State.UNREVIEWED]
+        self.go((waiting or behind)[0])
         if not waiting:
             self._say(_("All pairs are reviewed."))
-        self.go((waiting or behind)[0])
 
     def judge(self, state: State) -> None:
         """Accept or doubt the pair, and go to the next one."""

@@ -67,6 +67,7 @@ class PairTable:
         widget.verticalHeader().setVisible(False)
         widget.verticalHeader().setDefaultSectionSize(ROW_PIXELS)
         widget.connect("itemSelectionChanged()", self._select)
+        widget.connect("cellClicked(int,int)", self._select)  # the row that is selected already, too
         widget.connect("cellChanged(int,int)", self._edit)
         self._showOrder()
 
@@ -152,7 +153,7 @@ class PairTable:
                 item.setToolTip(_("Doesn't count in the statistics: only pairs that were placed blindly do"))
             self.widget.setItem(row, column, item)
 
-    def _select(self) -> None:
+    def _select(self, *_cell: int) -> None:
         if not self._filling and self.label:
             self._onSelected(self.label)
 
@@ -160,8 +161,8 @@ class PairTable:
         if self._filling or column != LABEL:
             return
         new, label = self.widget.item(row, LABEL).text().strip(), self.labels()[row]
-        if new != label:
-            self._onRenamed(label, new)
+        if new != label:  # the row is filled anew by that, which is not for the midst of its own change
+            qt.QTimer.singleShot(0, lambda: self._onRenamed(label, new))
 
 
 def number(entry: PairErrors, column: int) -> float | None:

@@ -3,19 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from LungDeepRegLib.landmark_review.pairs import LandmarkPair, Provenance
 from LungDeepRegLib.landmarks import LandmarkError
+from LungDeepRegLib.mrml.landmark_candidates import candidates_of
 from LungDeepRegLib.mrml.landmark_pairs import PairLists, check_unlocked
 from LungDeepRegLib.mrml.volumes import NodeError
 from slicer.i18n import tr as _
 
-from .assistant import Assistant, foundCandidates, nextCandidate
+from ..presets.preset import isThere
+from .assistant import Assistant, nextCandidate
 from .book import PairBook
 from .gesture import FIXED, MOVING, PARTS, Listener, PairGesture
 from .reviewViews import ReviewViews
+
+
+@dataclass(frozen=True)
+class Told:
+    """Who is told how placing goes.
+
+    Attributes:
+        say: Shows what is to be done now, or what was wrong.
+        placed: Given the label of a new pair.
+        canceled: No pair was made.
+    """
+
+    say: Callable[[str], None]
+    placed: Callable[[str], None]
+    canceled: Callable[[], None]
 
 
 class Placing:
@@ -27,19 +45,18 @@ class Placing:
         runner: Runs the worker's tasks.
         views: The review's views.
         book: The observer's pairs.
+        told: Told how it goes.
         lists: Gives the observer's lists, new ones if there are none.
-        say: Shows what is to be done now, or what was wrong.
-        onPlaced: Given the label of a new pair.
     """
 
     def __init__(
         self, ui: Any, logic: Any, runner: Any, views: ReviewViews, book: PairBook,
-        lists: Callable[[], PairLists], say: Callable[[str], None], onPlaced: Callable[[str], None],
+        told: Told, lists: Callable[[], PairLists],
     ) -> None:  # fmt: skip
         self.ui, self.views, self.book = ui, views, book
-        self._lists, self._say, self._onPlaced = lists, say, onPlaced
+        self._told, self._lists = told, lists
         self.gesture = PairGesture(logic, Listener(self._refused, self._placed, self._done, self._canceled))
-        self.assistant = Assistant(runner, self._onBusy, say)
+        self.assistant = Assistant(runner, self._onBusy, self._failed)
         self._fromCandidates = False
         self._candidate = -1
         self._refusal = ""
@@ -57,7 +74,7 @@ class Placing:
     def nextCandidate(self) -> None:
         """Go to the next place that is worth a pair; they are looked for the first time."""
         self.cancel()
-        candidates = foundCandidates(self.views.nodes.fixed)
+        candidates = candidates_of(self.views.nodes.fixed)
         if candidates is None:
             self.assistant.find(self.views.nodes, lambda node: self._goToNext(node))
         else:
@@ -66,7 +83,8 @@ class Placing:
     def cancel(self) -> None:
         """Stop placing; the pair that is being placed is given up."""
         self.gesture.cancel()
-        self.assistant.cancel()
+        if self.assistant.cancel():
+            self._canceled()
 
     def task(self) -> str:
         """What the user is to do now; empty if nothing."""
@@ -83,7 +101,7 @@ class Placing:
         done = [pair.fixed_ras for pair in self.book.pairs]
         index = nextCandidate(candidates, done, self._candidate)
         if index is None:
-            self._say(_("There is a pair near every candidate. Place further ones where you like."))
+            self._told.say(_("There is a pair near every candidate. Place further ones where you like."))
             return
         self._candidate, self._fromCandidates = index, True
         if self._begin():
@@ -94,16 +112,19 @@ class Placing:
     def _begin(self) -> bool:
         """Wait for the first click; False if there can't be any."""
         self.gesture.cancel()
+        self.gesture.remember()
         try:
             lists = self._lists()
             check_unlocked(lists)
             self.views.show(compared=False)
         except (NodeError, ValueError) as error:
-            self._say(str(error))
+            self._failed(str(error))
             return False
         self._refusal = ""
-        self.gesture.start(lists, (FIXED,) if self.ui.assistedCheckBox.checked else PARTS)
-        self._say(self.task())
+        self.book.pause()
+        assisted = self.ui.assistedCheckBox.checked and isThere(self.views.nodes.transform)
+        self.gesture.start(lists, (FIXED,) if assisted else PARTS)
+        self._told.say(self.task())
         return True
 
     def _refused(self, part: str, point: tuple[float, ...]) -> str:
@@ -111,7 +132,7 @@ class Placing:
         images = {FIXED: _("fixed"), MOVING: _("moving")}
         text = _("That is outside the {image} volume.")
         self._refusal = "" if inside else text.format(image=images[part])
-        self._say(self.task())
+        self._told.say(self.task())
         return self._refusal
 
     def _placed(self, part: str, point: tuple[float, ...]) -> None:
@@ -125,9 +146,10 @@ class Placing:
             preset.mark(MOVING, None)
             if self.gesture.active:
                 preset.lookNear(np.array(point))
-        self._say(self.task())
+        self._told.say(self.task())
 
     def _done(self, points: dict[str, tuple[float, ...]]) -> None:
+        self.book.resume()
         if MOVING in points:
             self._add(points[FIXED], points[MOVING], Provenance.MANUAL)
             return
@@ -142,12 +164,12 @@ class Placing:
         try:
             self.book.add(pair)
         except (NodeError, LandmarkError) as error:
-            self._say(str(error))
+            self._told.say(str(error))
             return
         if self.views.preset is not None and provenance is Provenance.ASSISTED:
             self.views.preset.goTo(MOVING, np.array(moving))
             self.views.preset.mark(MOVING, np.array(moving))
-        self._onPlaced(label)
+        self._told.placed(label)
         if not self.ui.goOnCheckBox.checked:
             return
         if self._fromCandidates:
@@ -156,14 +178,20 @@ class Placing:
             self._begin()
 
     def _canceled(self) -> None:
+        self.book.resume()
         if self.views.preset is not None:
             for part in PARTS:
                 self.views.preset.mark(part, None)
-        self._say("")
+        self._told.canceled()
+        self._told.say("")
+
+    def _failed(self, message: str) -> None:
+        self._canceled()
+        self._told.say(message)
 
     def _onBusy(self, what: str) -> None:
         texts = {
             "candidates": _("Looking for vessel branchings in the fixed volume..."),
             "propose": _("Looking for the same place in the moving volume..."),
         }
-        self._say(texts.get(what, ""))
+        self._told.say(texts[what])

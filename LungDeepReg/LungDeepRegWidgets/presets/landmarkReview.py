@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 import numpy as np
+from LungDeepRegLib.mrml.landmark_candidates import CANDIDATES_ATTRIBUTE
 from LungDeepRegLib.mrml.landmark_pairs import LIST_CLASS, OBSERVER_ATTRIBUTE, PairLists
 from LungDeepRegLib.mrml.transforms import field_from_node
 from slicer.i18n import tr as _
@@ -96,7 +97,8 @@ class LandmarkReview(Preset):
         self.lists = lists
         self.stage.keep()
         for node in nodesOf(self.stage.scene, LIST_CLASS):
-            if node.GetAttribute(OBSERVER_ATTRIBUTE) is not None and node.GetDisplayNode() is not None:
+            ours = any(node.GetAttribute(name) is not None for name in (OBSERVER_ATTRIBUTE, CANDIDATES_ATTRIBUTE))
+            if ours and node.GetDisplayNode() is not None:
                 node.GetDisplayNode().SetVisibility(False)
         if lists is None:
             return
