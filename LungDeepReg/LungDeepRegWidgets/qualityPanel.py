@@ -12,12 +12,15 @@ from slicer.i18n import tr as _
 from .panel import Panel
 from .presets.preset import PresetSwitch
 from .pytorch import TorchUnavailable, ensureTorch
-from .quality.assessmentRun import AssessmentRun, whatAssessingLacks
+from .quality.assessmentRun import AssessmentRun, inhaledOf, whatAssessingLacks
 from .quality.checks import LandmarkErrors, checksOf, keepThreshold
 from .quality.lightsTable import COLORS, LightsTable, lightText
 from .quality.mapViews import MapViews
 from .quality.regionsTable import showRegions
 from .taskRunner import TaskRunner
+
+WITHOUT_WAY_BACK = ("send", "assess", "answer")
+"""The stages of an assessment that registers nothing."""
 
 
 class QualityPanel(Panel):
@@ -96,7 +99,7 @@ class QualityPanel(Panel):
         assessed = self._assessed()
         self._lights.show(found)
         self.ui.checksTable.visible = self.ui.defaultsButton.visible = bool(found)
-        self.ui.overallLabel.text = overallText(found, (assessed or {}).get("warnings", []))
+        self.ui.overallLabel.text = overallText(found, self._remarks(assessed))
         self.ui.defaultsButton.enabled = bool(found) and bool(self._parameters.qualityThresholds)
         showRegions(self.ui.regionsTable, assessed)
         self._updateButtons()
@@ -136,9 +139,9 @@ class QualityPanel(Panel):
         """Show how far it is; the worker's stages count alike, of those that this run has."""
         from LungDeepRegLib.worker.messages import STAGES
 
-        stages = STAGES["assess"]
-        self.ui.progressBar.value = int(100 * (stages.index(stage) + fraction) / len(stages))
         wayBack = self._running is not None and self._running.request["backward"]
+        stages = STAGES["assess"] if wayBack else WITHOUT_WAY_BACK
+        self.ui.progressBar.value = int(100 * (stages.index(stage) + fraction) / len(stages))
         self._say(_("Registering the way back, and assessing...") if wayBack else _("Assessing..."))
 
     def showFailure(self, message: str) -> None:
@@ -187,6 +190,15 @@ class QualityPanel(Panel):
         from LungDeepRegLib import mrml
 
         return mrml.assessed(self._nodes.transform)
+
+    def _remarks(self, assessed: dict[str, Any] | None) -> list[str]:
+        """What is to be known of an assessment beside its figures."""
+        if not assessed:
+            return []
+        remarks = [text[:1].upper() + text[1:] for text in assessed["warnings"]]
+        if self._parameters is not None and assessed["figures"]["inhale"] != inhaledOf(self._parameters):
+            remarks.append(_("Another choice of the inhaled image since: assess again for the ventilation"))
+        return remarks
 
     def _updateButtons(self) -> None:
         """Bring the buttons into step with what is there and what is running."""

@@ -8,8 +8,10 @@ import pytest
 from LungDeepRegLib.geometry import Lattice, apply
 from LungDeepRegLib.mrml import publish_assessment, volume_from_node
 from LungDeepRegLib.mrml.outputs import RUN_ATTRIBUTE
+from LungDeepRegLib.mrml.volumes import image_data
 from LungDeepRegLib.quality import NOT_MEASURED
 from LungDeepRegLib.volume import Volume
+from scipy.ndimage import binary_erosion
 
 from Testing.slicer.assessment_cases import answer_of, values_at
 from Testing.slicer.mrml_cases import window
@@ -118,3 +120,21 @@ def test_lungs_that_are_marked_nowhere_are_refused_by_name():
     nothing = Volume(np.zeros((4, 5, 6), np.uint8), np.eye(4), "Lungs exhale")
     with pytest.raises(ValueError, match="Lungs exhale: found no voxel that is marked"):
         in_lungs(nothing, nothing)
+
+
+@pytest.mark.parametrize("which", ["trust", "residual"])
+def test_the_worst_place_is_where_a_whole_neighborhood_is_bad(preset_case, which):
+    assess(preset_case)
+    node = getattr(preset_case.nodes, which)
+    volume = volume_from_node(node)
+    inner = binary_erosion(volume.array != NOT_MEASURED, iterations=2)
+    k, j, i = np.argwhere(inner)[len(np.argwhere(inner)) // 3]
+    array = np.where(volume.array == NOT_MEASURED, NOT_MEASURED, 0.9 if which == "trust" else 10.0).astype(np.float32)
+    array[k - 1 : k + 2, j - 1 : j + 2, i - 1 : i + 2] = 0.1 if which == "trust" else 90.0
+    node.SetAndObserveImageData(image_data(array))
+    preset_case.show("Trust", which=which).goToWorst()
+    expected = apply(volume.ijk_to_ras, np.array([i, j, k], float))
+    for name in ("Red", "Green", "Yellow"):
+        to_ras = preset_case.views[name].node.GetSliceToRAS()
+        normal, origin = (np.array([to_ras.GetElement(row, column) for row in range(3)]) for column in (2, 3))
+        assert abs(normal @ (origin - expected)) < 8.0

@@ -10,7 +10,7 @@ from LungDeepRegLib.mrml import node_from_volume, publish, result_nodes
 
 from Testing.slicer.assessment_cases import REGIONS, answer_of
 from Testing.slicer.fresh_imports import refusing
-from Testing.slicer.gui import choose, click
+from Testing.slicer.gui import choose, click, process_events_until
 from Testing.slicer.mrml_cases import everything, outcome_of
 from Testing.slicer.views import Views
 
@@ -57,7 +57,7 @@ def views(slicer_application):
 
 
 @pytest.fixture
-def widget(slicer_application, views):
+def widget(slicer_application):
     widget = slicer_application.open_module(MODULE)
     yield widget
     widget.switch.leave()
@@ -221,7 +221,7 @@ class TestAssessing:
             nodes.transform.GetTransformFromParentAs("vtkOrientedGridTransform").GetDisplacementGrid().GetDimensions()
         )
 
-    def test_its_maps_are_shown_and_left_by_clicks(self, panel, views):
+    def test_its_maps_are_shown_and_left_by_clicks(self, views, panel):
         assert not panel.ui.trustButton.enabled
         assert "Assess" in panel.ui.trustButton.toolTip
         assess(panel)
@@ -243,6 +243,7 @@ class TestAssessing:
         assert composite.GetForegroundVolumeID() is None
         assert panel.ui.mapOptions.isHidden()
 
+    @pytest.mark.usefixtures("views")
     def test_a_map_that_is_shown_follows_a_new_assessment(self, panel, widget):
         assess(panel)
         click(panel.ui.ventilationButton)
@@ -275,6 +276,7 @@ class TestAssessing:
         assert not request["backward"]
         assert request["backward_field"] is not None
 
+    @pytest.mark.usefixtures("views")
     def test_everything_is_there_again_in_a_loaded_scene(self, slicer_application, panel, tmp_path):
         assess(panel, backward=True)
         cells, overall = region_cells(panel), panel.ui.overallLabel.text
@@ -285,6 +287,7 @@ class TestAssessing:
         click(panel.ui.trustButton)
         assert panel.ui.trustButton.checked
 
+    @pytest.mark.usefixtures("views")
     def test_registering_again_makes_the_assessment_one_of_the_past(self, widget, panel, pair, registration):
         assess(panel)
         click(panel.ui.trustButton)
@@ -324,6 +327,7 @@ class TestStopping:
         assert f"{name} was removed" in panel.ui.statusLabel.text
         assert not panel.ui.assessButton.enabled
 
+    @pytest.mark.usefixtures("views")
     def test_closing_the_scene_stops_it(self, slicer_application, panel):
         assess(panel)
         click(panel.ui.trustButton)
@@ -333,6 +337,7 @@ class TestStopping:
         assert panel.ui.overallLabel.text == "No registration yet."
         assert not panel.ui.trustButton.enabled
 
+    @pytest.mark.usefixtures("views")
     def test_a_map_that_is_removed_is_not_offered(self, panel):
         assess(panel)
         click(panel.ui.trustButton)
@@ -366,3 +371,35 @@ class TestStopping:
         assert result_nodes(first.transform).trust is not None
         assert not panel.ui.trustButton.enabled
         assert panel.ui.regionsTable.isHidden()
+
+
+@pytest.mark.usefixtures("views")
+def test_the_worker_assesses_and_checks_the_way_back(widget, panel, pair):
+    panel._runner = widget.logic.runner
+    panel._parameters.movingMask = node_from_volume(pair.moving_mask, slicer.mrmlScene, "vtkMRMLLabelMapVolumeNode")
+    choose(panel.ui.inhaleSelector, "the moving volume")
+    values = []
+    panel.ui.progressBar.connect("valueChanged(int)", values.append)
+    click(panel.ui.wayBackButton)
+    process_events_until(lambda: not panel.busy, 120)
+    assert values == sorted(values)
+    assert "Assessed" in panel.ui.statusLabel.text
+    assert text(panel, "Inverse consistency", VALUE).endswith(" mm")
+    cells = region_cells(panel)
+    assert cells["Region"][0] == "Lungs"
+    assert len(cells["Region"]) > 4
+    assert float(cells["Volume (ml)"][0]) == pytest.approx(
+        (pair.fixed_mask.array > 0).sum() * pair.fixed.lattice.voxel_volume_mm3 / 1000, rel=0.1
+    )
+    nodes = nodes_of(panel)
+    for name in ("trust", "residual", "correlation", "consistency", "ventilation", "regions", "backward"):
+        assert getattr(nodes, name) is not None, name
+    for button in (panel.ui.trustButton, panel.ui.ventilationButton):
+        click(button)
+        assert button.checked
+    first = everything(slicer.mrmlScene)
+    click(panel.ui.ventilationButton)
+    kept = everything(slicer.mrmlScene)
+    click(panel.ui.assessButton)
+    process_events_until(lambda: not panel.busy, 120)
+    assert everything(slicer.mrmlScene) == kept != first

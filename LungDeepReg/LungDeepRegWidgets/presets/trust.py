@@ -6,15 +6,21 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
+from LungDeepRegLib.geometry import apply
 from LungDeepRegLib.mrml.assessment import UNIT_ATTRIBUTE
+from LungDeepRegLib.quality import NOT_MEASURED
+from scipy.ndimage import uniform_filter
 from slicer.i18n import tr as _
 
 from .colors import Color, niceLimit
+from .inLungs import mapOf
 from .mapInLungs import MapInLungs, Window
 
 GOOD_BELOW = ((0.16, 0.35, 0.55), (0.35, 0.55, 0.65), (0.95, 0.85, 0.35), (0.95, 0.50, 0.10), (0.80, 0.05, 0.10))
 """Blue where it is good, red where it is bad: also told apart by people who don't see red and green."""
 PERCENTILE = 95.0
+WORST_MM = 10.0
+"""Size of the place that is looked for: a single voxel may be noise."""
 
 
 class Trust(MapInLungs):
@@ -26,13 +32,13 @@ class Trust(MapInLungs):
     MAPS: ClassVar = ("trust", "residual", "correlation", "consistency")
 
     def title(self) -> str:
-        """Of the color bar."""
+        """Of the color bar; it has little room."""
         unit = self.nodes.residual.GetAttribute(UNIT_ATTRIBUTE) if self.which == "residual" else ""
         return {
             "trust": _("trust"),
-            "residual": _("residual, {unit}").format(unit=unit or ""),
+            "residual": unit or _("residual"),
             "correlation": _("correlation"),
-            "consistency": _("mm there and back"),
+            "consistency": _("mm"),
         }[self.which]
 
     def scale(self, values: np.ndarray) -> tuple[Sequence[Color], Window]:
@@ -45,6 +51,21 @@ class Trust(MapInLungs):
     def purpose(cls) -> str:
         """What it is good for, as a tooltip."""
         return _("Where to look first: where both images disagree after registration")
+
+    def goToWorst(self) -> None:
+        """Move the slices to the middle of the place that looks worst, about 1 cm wide."""
+        shown, values = mapOf(self.nodes, self.which)
+        known = shown.array != NOT_MEASURED
+        if not values.size:
+            return
+        good = self.which in ("trust", "correlation")
+        bad = np.where(known, values.max() - shown.array if good else np.abs(shown.array), 0)
+        size = np.maximum(1, np.round(WORST_MM / shown.lattice.spacing_mm)).astype(int)[::-1]
+        mean = uniform_filter(bad, size.tolist()) * known
+        k, j, i = np.unravel_index(int(mean.argmax()), mean.shape)
+        point = apply(shown.ijk_to_ras, np.array([i, j, k], dtype=np.float64))
+        for sliceNode in self.stage.slices():
+            sliceNode.JumpSliceByOffsetting(*point)
 
     def note(self) -> str:
         """How to read the colors."""

@@ -29,8 +29,8 @@ class Ventilation(MapInLungs):
         return bool(getattr(self.nodes, self.which).GetAttribute(INHALE_ATTRIBUTE))
 
     def title(self) -> str:
-        """Of the color bar."""
-        return _("volume change")
+        """Of the color bar; it has little room."""
+        return _("change")
 
     def scale(self, values: np.ndarray) -> tuple[Sequence[Color], Window]:
         """Around no change where there is a sign, otherwise from there."""
@@ -46,8 +46,14 @@ class Ventilation(MapInLungs):
         """How to read the colors."""
         source = {
             "ventilation": _("Of the Jacobian."),
-            "ventilation_density": _("Of the CT's density (Simon 2000, Guerrero 2005)."),
+            "ventilation_density": _(
+                "Of the CT's density (Simon 2000, Guerrero 2005); no color where that says nothing."
+            ),
         }[self.which]
         text = _("Volume change per volume at exhale: 0.5 is half as much more. {source} For research only.")
-        unsigned = "" if self.signed else " " + _("No sign: say under Quality which volume is the inhaled one.")
+        unsigned = (
+            ""
+            if self.signed
+            else " " + _("No sign: say under Quality which volume is the inhaled one, and assess again.")
+        )
         return text.format(source=source) + unsigned

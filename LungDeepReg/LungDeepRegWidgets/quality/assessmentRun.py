@@ -20,6 +20,11 @@ def whatAssessingLacks(nodes: Any) -> str:
     return ""
 
 
+def inhaledOf(parameters: Any) -> str | None:
+    """Which image is the inhaled one, ``fixed`` or ``moving``; None if the user doesn't say."""
+    return parameters.inhale.engineName or None
+
+
 @dataclass(frozen=True)
 class AssessmentRun:
     """A result that is being assessed, as it was when that started.
@@ -60,7 +65,7 @@ class AssessmentRun:
             "moving_mask": maskOf(parameters.movingMask, parameters.movingSegment, moving),
             "field": mrml.field_from_node(nodes.transform, fixed.lattice),
             "modality": parameters.modality.engineName,
-            "inhale": parameters.inhale.engineName or None,
+            "inhale": inhaledOf(parameters),
             "backward": backward,
             "backward_field": None if backward else mrml.backward_field(nodes),
             "options": settings,

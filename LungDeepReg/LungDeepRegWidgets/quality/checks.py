@@ -8,6 +8,14 @@ LandmarkErrors = tuple[Mapping[str, Any], int]
 """``statistics`` of :mod:`landmark_review.table` after registration, and of how many pairs."""
 
 
+def landmarkErrorsOf(rows: list[Any]) -> LandmarkErrors | None:
+    """Of the pairs in a table that count, :class:`landmark_review.table.PairErrors`; None where none does."""
+    from LungDeepRegLib.landmark_review.table import exclusion, statistics
+
+    found = statistics(rows)
+    return None if found is None else (found, sum(exclusion(row) is None for row in rows))
+
+
 def checksOf(parameters: Any, nodes: Any, landmarks: LandmarkErrors | None = None) -> list[Any]:
     """All :class:`quality.Check` of the result of a parameter node's pair; none where there is no result.
 

@@ -41,6 +41,7 @@ class MapViews:
             self._button(name).connect("clicked(bool)", lambda checked, name=name: self._onButton(name, checked))
         ui.mapSelector.connect("currentIndexChanged(int)", self._onMap)
         ui.opacitySlider.connect("valueChanged(int)", self._onOpacity)
+        ui.worstButton.connect("clicked()", self._onWorst)
         switch.addListener(self.update)
 
     @property
@@ -76,6 +77,7 @@ class MapViews:
             button.checked = name == active
             button.toolTip = lacking or presetClass(name).purpose()
         self._ui.mapOptions.visible = self._ui.opacityOptions.visible = bool(active)
+        self._ui.worstButton.visible = active == "trust"
         if active:
             self._list(self._there(active), self._shown.which)
         self._ui.noteLabel.text = self._shown.note() if active else ""
@@ -94,6 +96,10 @@ class MapViews:
     def _onOpacity(self, percent: int) -> None:
         if self.active:
             self._shown.setOpacity(percent / 100)
+
+    def _onWorst(self) -> None:
+        if self.active == "trust":
+            self._shown.goToWorst()
 
     def _choose(self, name: str, which: str = "") -> None:
         which = which if which in self._there(name) else self._there(name)[0]
