@@ -125,6 +125,10 @@ class SeriesPanel(Panel):
             self._showFailure(str(error))
         self._update()
 
+    def onPhaseStarted(self) -> None:
+        """Show which phase it is, and what became of the one before."""
+        self._listPhases()
+
     def onPhaseProgress(self, value: str, stage: str, fraction: float) -> None:
         """Show how far the series is; the worker's stages count alike."""
         from LungDeepRegLib.worker.messages import STAGES
@@ -138,23 +142,17 @@ class SeriesPanel(Panel):
         self.ui.statusLabel.text = text.format(
             title=title, number=run.finished + 1, count=run.count, stage=STAGE_TEXTS[stage]
         )
-        setCell(self.ui.phasesTable, run.series.values.index(value), 1, _("running"))
-
-    def onPhaseDone(self, _value: str) -> None:
-        """Show that a phase is registered."""
-        self._listPhases()
 
     def onPhaseFailed(self, value: str, message: str) -> None:
-        """Show why a phase couldn't be registered."""
+        """Remember why a phase couldn't be registered."""
         self._choice.failures[value] = message
-        self._listPhases()
 
     def onSeriesEnded(self) -> None:
         """Say how it went; a message box only where something failed."""
         run, self._run = self._run, None
         failures = self._choice.failures
         text = _("Done: {done} of {count} phases registered.")
-        self.ui.statusLabel.text = text.format(done=run.count - len(failures), count=run.count)
+        self.ui.statusLabel.text = text.format(done=run.registered, count=run.count)
         self._update()
         if failures:
             lines = [f"{run.series.title(value)}: {message}" for value, message in failures.items()]
@@ -233,7 +231,10 @@ class SeriesPanel(Panel):
         if not names:
             return
         try:
-            states = [text for _state, text in self._choice.states().values()]
+            states = [
+                _("running") if self._run is not None and value == self._run.current else text
+                for value, (_state, text) in self._choice.states().items()
+            ]
         except ValueError as error:
             states = [str(error)] * len(names)
         for row, texts in enumerate(zip(names, states, strict=True)):

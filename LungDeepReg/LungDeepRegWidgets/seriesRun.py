@@ -9,11 +9,11 @@ from slicer.i18n import tr as _
 class Listener(Protocol):
     """Who wants to know how a series goes; phases are told by their index values."""
 
+    def onPhaseStarted(self) -> None:
+        """The next phase's turn; the results of the one before are in the scene, unless it failed."""
+
     def onPhaseProgress(self, value: str, stage: str, fraction: float) -> None:
         """A phase is being registered."""
-
-    def onPhaseDone(self, value: str) -> None:
-        """A phase's results are in the scene."""
 
     def onPhaseFailed(self, value: str, message: str) -> None:
         """A phase couldn't be registered; the others go on."""
@@ -24,6 +24,11 @@ class Listener(Protocol):
 
 class SeriesRun:
     """One run over some phases.
+
+    Attributes:
+        count: How many phases there are in this run.
+        registered: How many of them have been registered so far.
+        current: The index value of the one that is running.
 
     Args:
         runner: Runs the worker's tasks.
@@ -44,9 +49,11 @@ class SeriesRun:
         listener: Listener,
     ) -> None:
         self.series, self.count = series, len(values)
-        self._runner, self._request, self._settings, self._listener = runner, request, settings, listener
+        self._runner, self._request, self._settings, self._listener = runner, dict(request), settings, listener
         self._waiting = list(values)
         self._stopped = False
+        self.current: str | None = None
+        self.registered = 0
 
     @property
     def finished(self) -> int:
@@ -80,10 +87,11 @@ class SeriesRun:
                 continue
             self._run(value, made, request)
             return
-        self._stopped = True
+        self._stopped, self.current = True, None
         self._listener.onSeriesEnded()
 
     def _run(self, value: str, made: Any, request: dict[str, Any]) -> None:
+        self.current = value
         self._runner.run(
             "phase",
             request,
@@ -91,6 +99,7 @@ class SeriesRun:
             onDone=lambda answer: self._publish(value, made, answer),
             onFailed=lambda message: self._failed(value, message),
         )
+        self._listener.onPhaseStarted()
 
     def _publish(self, value: str, made: Any, answer: dict[str, Any]) -> None:
         from LungDeepRegLib import mrml
@@ -106,14 +115,16 @@ class SeriesRun:
             logging.exception("The phase %s can't be published", value)
             self._failed(value, _("The result can't be shown: {error}").format(error=repr(error)))
             return
-        self._listener.onPhaseDone(value)
-        self._goOn(value)
+        self.registered += 1
+        if answer["fixed_lungs"] is not None:
+            self._request["fixed_mask"] = [answer["fixed_lungs"]]  # found once for all phases
+        self._goOn()
 
     def _failed(self, value: str, message: str) -> None:
         self._listener.onPhaseFailed(value, message)
-        self._goOn(value)
+        self._goOn()
 
-    def _goOn(self, value: str) -> None:
+    def _goOn(self) -> None:
         """The next phase, unless a listener has stopped the run."""
         if self._stopped:
             return
@@ -121,5 +132,5 @@ class SeriesRun:
             self._next()
         except RuntimeError as error:  # something else was started in between
             self._stopped = True
-            self._listener.onPhaseFailed(value, str(error))
+            self._listener.onPhaseFailed(self.current, str(error))
             self._listener.onSeriesEnded()

@@ -24,11 +24,13 @@ def phase(
         progress: Told the stages of a registration.
 
     Returns:
-        ``field``; ``warped``, a Volume or None; ``figures``: some of the summary's entries.
+        ``field``; ``warped``, a Volume or None; ``fixed_lungs``, given or found, a Volume or None: the next phase of
+        the same reference needs no search for them; ``figures``: some of the summary's entries.
     """
     found = register(request, progress)
     return {
         "field": found.field,
         "warped": found.warped if request.get("warped_wanted", True) else None,
+        "fixed_lungs": found.fixed_lungs,
         "figures": {name: found.summary[name] for name in FIGURES},
     }
