@@ -47,6 +47,9 @@ def main() -> None:
             for name in presets(widget.views.ui):
                 panel = panel_picture(widget, Path(folder) / "panel.png")
                 save_picture(beside(panel, views.picture()), args.out / f"{name}.png")
+            for name in maps(widget):
+                panel = panel_picture(widget, Path(folder) / "panel.png")
+                save_picture(beside(panel, views.picture()), args.out / f"{name}.png")
             session.close()
 
 
@@ -84,6 +87,22 @@ def presets(ui) -> Iterator[str]:
         ui.styleSelector.setCurrentIndex(index)
         yield f"displacement_{name}"
     click(ui.displacementButton)
+
+
+def maps(widget) -> Iterator[str]:
+    """Assess the result, and show each of its maps, with its name, beside the panel that says what they mean."""
+    ui = widget.quality.ui
+    for panel in widget.panels:
+        panel.widget.visible = panel is widget.quality
+    ui.qualityButton.collapsed = False
+    choose(ui.inhaleSelector, "the moving volume")
+    click(ui.wayBackButton)
+    process_events_until(lambda: not widget.quality.busy, 300)
+    for name in ("trust", "ventilation"):
+        click(getattr(ui, f"{name}Button"))
+        for index in range(ui.mapSelector.count):
+            ui.mapSelector.setCurrentIndex(index)
+            yield f"{name}_{index}"
 
 
 def panel_picture(widget, path: Path) -> np.ndarray:
