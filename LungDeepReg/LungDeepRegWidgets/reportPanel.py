@@ -95,12 +95,13 @@ class ReportPanel(Panel):
         """Make the report; gives the number of each picture and of all, and stops there until it is asked for more."""
         from LungDeepRegLib.html_report import Picture
 
-        from .report.gathering import contentOf, observersLists
+        from .report.gathering import contentOf, observersLists, worstPair
         from .report.shots import shotsOf
 
         content = contentOf(self._parameters, self._nodes, named=self.ui.namesCheckBox.checked)
         private = () if content.named else content.private
-        shots = shotsOf(self._nodes, next(iter(observersLists(self._parameters, self._nodes)), None))
+        lists = next(iter(observersLists(self._parameters, self._nodes)), None)
+        shots = shotsOf(self._nodes, lists, worstPair(self._nodes, content.landmarks))
         pictures, notes = [], list(content.notes)
         for number, shot in enumerate(shots):
             yield number, len(shots)
@@ -126,7 +127,8 @@ class ReportPanel(Panel):
         shot.adjust(preset)
         slicer.app.processEvents(qt.QEventLoop.ExcludeUserInputEvents)  # new views get their sizes
         with namesHidden(slicer.mrmlScene, private):
-            return preset.note(), layoutPicture(slicer.mrmlScene, self._viewOf or applicationView)
+            taken = layoutPicture(slicer.mrmlScene, self._viewOf or applicationView)
+        return shot.caption or preset.note(), taken
 
     def _choose(self, make: Callable[[Any, Any], Any], nodes: Any) -> Any:
         """Show a preset, knowing that it was this panel."""

@@ -5,6 +5,7 @@ import io
 import json
 import os
 import pickle
+import re
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ import SimpleITK as sitk
 import torch
 from LungDeepRegLib.__main__ import main
 from LungDeepRegLib.commands import console
+from LungDeepRegLib.html_report.figures import flattened
 from LungDeepRegLib.image_io import read_landmarks, read_transform, read_volume, write_landmarks, write_volume
 from LungDeepRegLib.landmarks import Landmarks
 from LungDeepRegLib.results import SCHEMA
@@ -107,6 +109,18 @@ class TestRegister:
         stages = "start read prepare align network refine warp invert backward evaluate write report"
         assert {*stages.split()} == found["seconds"].keys()
         assert found["seconds_total"] >= 0.9 * sum(found["seconds"].values())
+
+    def test_report_shows_every_figure_of_the_summary(self, registered):
+        page = (registered.out / "report.html").read_text(encoding="utf-8")
+        found = re.findall(r'<data value="([^"]*)"[^>]* data-entry="([^"]*)"', page)
+        shown = {entry: json.loads(value) for value, entry in found}
+        figures = {path: value for path, value in flattened(registered.summary) if type(value) in (int, float)}
+        assert shown == figures
+        assert len(figures) > 100
+        assert page.count("<figure>") == 3
+        assert json.loads((registered.out / "report.json").read_text(encoding="utf-8"))["summary"]["dice_after"] == (
+            registered.summary["dice_after"]
+        )
 
     def test_says_it_in_a_table(self, registered):
         found, said = registered.summary, registered.said

@@ -58,7 +58,7 @@ def panel(case, tmp_path):
 def few(monkeypatch):
     """Two pictures only, where it doesn't matter which."""
     module = importlib.import_module("LungDeepRegWidgets.report.shots")
-    monkeypatch.setattr(module, "shotsOf", lambda nodes, lists=None: module.viewShots()[1:3])
+    monkeypatch.setattr(module, "shotsOf", lambda *_: module.viewShots()[1:3])
     return module
 
 
@@ -287,6 +287,26 @@ def test_two_observers_landmarks_are_in_it(case, panel, few):
     light = next(check for check in data["checks"] if check["name"] == "landmark_error")
     assert light["value"] == pytest.approx(0.5, abs=1e-3)
     assert "3 pairs" in light["note"]
+
+
+def test_the_landmark_with_the_largest_error_is_looked_at(case, panel, monkeypatch):
+    module = importlib.import_module("LungDeepRegWidgets.report.shots")
+    made = module.shotsOf
+    monkeypatch.setattr(module, "shotsOf", lambda *known: made(*known)[-1:])
+    phi = phi_of(case.nodes.transform)
+    points = np.array([[10.0, 20, 30], [-20, 10, 5], [0, -15, 12]])
+    there = phi(points) + np.array([[0, 0, 1], [0, 0, -4], [0, 2, 0]])
+    pairs = [
+        LandmarkPair(label, tuple(a), tuple(b), "A")
+        for label, a, b in zip("xyz", points.tolist(), there.tolist(), strict=True)
+    ]
+    set_pairs(add_pair_lists("A", case.nodes.fixed, case.nodes.moving), pairs)
+    jumped = []
+    review = importlib.import_module("LungDeepRegWidgets.presets.landmarkReview").LandmarkReview
+    monkeypatch.setattr(review, "jump", lambda self, *where, **_: jumped.append(where))
+    page = (report(panel) / "report.html").read_text(encoding="utf-8")
+    assert captions(page) == ["Landmark y, where the error is largest"]
+    assert np.allclose(jumped[-1], [points[1], there[1], phi(points)[1]], atol=1e-6)
 
 
 def test_landmarks_are_shown_with_the_registration_where_there_are_any(case):

@@ -22,6 +22,7 @@ SHAPES = {
     "grey": '<circle cx="8" cy="8" r="6.5" class="hollow"/>',
 }
 """A tick in a disc, an exclamation mark in a triangle, a cross in an octagon, an empty ring."""
+SPACE = "\N{NO-BREAK SPACE}"
 DISCLAIMER = (
     "The lights follow figures and limits that can be changed; they can't see everything. Check the pictures by eye."
 )
@@ -74,10 +75,10 @@ def meaning_section(checks: Sequence[Mapping[str, Any]] | None) -> Markup:
 def limits(check: Mapping[str, Any]) -> str:
     """From where on it is good and bad, in words."""
     threshold, unit = check["threshold"], check["unit"]
-    good, bad = (f"{threshold[name]:g}\N{NO-BREAK SPACE}{unit}".strip() for name in ("good", "bad"))
+    good, bad = (f"{threshold[name]:g}{SPACE}{unit}".strip() for name in ("good", "bad"))
     if threshold["higher_is_better"]:
-        return f"good \N{GREATER-THAN OR EQUAL TO} {good}, bad < {bad}"
-    return f"good \N{LESS-THAN OR EQUAL TO} {good}, bad > {bad}"
+        return f"good{SPACE}\N{GREATER-THAN OR EQUAL TO}{SPACE}{good}, bad{SPACE}<{SPACE}{bad}"
+    return f"good{SPACE}\N{LESS-THAN OR EQUAL TO}{SPACE}{good}, bad{SPACE}>{SPACE}{bad}"
 
 
 def digits_of(check: Mapping[str, Any]) -> int:

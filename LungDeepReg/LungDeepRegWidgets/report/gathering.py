@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import slicer
 from LungDeepRegLib import mrml
 from LungDeepRegLib.html_report import ReportContent
@@ -18,6 +19,7 @@ from slicer.i18n import tr as _
 
 from ..quality.checks import checksOf
 from .privacy import privateTexts
+from .shots import Jump
 
 
 def contentOf(parameters: Any, nodes: Any, *, named: bool) -> ReportContent:
@@ -80,3 +82,13 @@ def tableOf(nodes: Any, pairs: Sequence[LandmarkPair]) -> tuple[list[PairErrors]
         return errors(pairs, phi), phi, []
     except ValueError as error:
         return errors(pairs, None), None, [str(error)]
+
+
+def worstPair(nodes: Any, rows: Sequence[PairErrors] | None) -> Jump | None:
+    """The pair with the largest error after registration, or None where none is known."""
+    known = [row for row in rows or () if row.after is not None]
+    if not known:
+        return None
+    pair = max(known, key=lambda row: row.after.ds).pair
+    registered = phi_of(nodes.transform)(np.array([pair.fixed_ras]))[0]
+    return Jump(pair.label, pair.fixed_ras, pair.moving_ras, registered)
