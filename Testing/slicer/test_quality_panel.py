@@ -175,6 +175,23 @@ class TestLights:
         assert not panel.ui.assessButton.enabled
 
 
+def test_only_pairs_that_were_placed_blind_count(widget):
+    from LungDeepRegLib.landmark_review.pairs import LandmarkPair, Provenance, State
+    from LungDeepRegLib.landmark_review.table import errors
+    from LungDeepRegWidgets.quality.checks import landmarkErrorsOf
+
+    def pair_of(label: str, moving: float, provenance: Provenance) -> LandmarkPair:
+        place = {"fixed_ras": (0.0, 0.0, 0.0), "moving_ras": (moving, 0.0, 0.0), "state": State.ACCEPTED}
+        manual = Provenance.MANUAL
+        return LandmarkPair(label, **place, fixed_provenance=manual, moving_provenance=provenance)
+
+    blind, assisted = pair_of("a", 3.0, Provenance.MANUAL), pair_of("b", 90.0, Provenance.ASSISTED)
+    statistics, count = landmarkErrorsOf(errors([blind, assisted], lambda points: points))
+    assert statistics["ds"].max == pytest.approx(3.0)
+    assert count == 1
+    assert landmarkErrorsOf(errors([assisted], lambda points: points)) is None
+
+
 class TestThresholds:
     def test_one_that_is_typed_changes_the_light_and_is_saved_with_the_scene(self, slicer_application, panel, tmp_path):
         assert text(panel, "Dice of the lungs", GOOD) == "≥ 0.9"
