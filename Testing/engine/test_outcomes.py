@@ -61,7 +61,7 @@ def test_differences_are_of_the_images_themselves(phantom, shown):
 
 
 def test_figures_are_those_of_summary_json(phantom, registration, shown, tmp_path, monkeypatch):
-    monkeypatch.setattr("LungDeepRegLib.results.folder.write_report", lambda *_: None)
+    monkeypatch.setattr("LungDeepRegLib.results.folder.write_report", lambda *_: [])
     written = write_result(tmp_path / "out", phantom.fixed, phantom.moving, registration, masks_given=True)
     assert list(shown.summary) == list(SCHEMA)
     for name in set(SCHEMA) - PASSING - {"masks"}:

@@ -14,6 +14,8 @@ from LungDeepRegLib.results import Pair, Run, evaluate
 from LungDeepRegLib.results.report import draw_report, write_report
 from LungDeepRegLib.results.report.columns import columns, determinant_scale, difference_scale
 from LungDeepRegLib.results.report.cuts import PIXELS, cuts, sample
+from LungDeepRegLib.results.report.extracts import COLUMN_TITLES_PX, PARTS
+from LungDeepRegLib.results.report.figure import HEADER_PX, LEFT_PX
 from LungDeepRegLib.results.report.header import tiles, warning_lines
 from LungDeepRegLib.results.report.slices import slices
 from LungDeepRegLib.results.summary import summary
@@ -164,6 +166,18 @@ class TestFigure:
         width, height = Image.open(tmp_path / "report.png").size
         assert 1500 <= width <= 2400
         assert 600 <= height <= 1600
+
+    def test_its_parts_for_the_page_hold_the_pictures_but_not_the_header(self, oblique, content, tmp_path):
+        found = write_report(tmp_path / "report.png", oblique.pair, oblique.phi, content, np.eye(4))
+        whole = np.asarray(Image.open(tmp_path / "report.png").convert("RGB"))
+        assert [len(columns) for _, columns, _ in PARTS] == [3, 2, 3]
+        for part in found:
+            pixels = np.asarray(Image.open(io.BytesIO(part.png)).convert("RGB"))
+            assert part.size == pixels.shape[1::-1]
+            assert pixels.shape[0] == whole.shape[0] - HEADER_PX + COLUMN_TITLES_PX
+            assert np.array_equal(pixels[:, :LEFT_PX], whole[HEADER_PX - COLUMN_TITLES_PX :, :LEFT_PX])
+        first = np.asarray(Image.open(io.BytesIO(found[0].png)).convert("RGB"))
+        assert np.array_equal(first, whole[HEADER_PX - COLUMN_TITLES_PX :, : first.shape[1]])
 
     def test_without_masks_and_of_two_modalities(self, oblique, content):
         bare = replace(oblique.pair, fixed_mask=None, moving_mask=None, moving_intensity=MRI)
