@@ -7,6 +7,8 @@ step. One phase is published at a time, so that whatever has been registered is 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -171,19 +173,29 @@ def publish_phase(series: Series, value: str, result: PhaseResult) -> None:
             " what was registered, expected no change meanwhile; register it again"
         )
         raise NodeError(msg)
-    still = DisplacementField(np.zeros_like(result.field.vectors), result.field.lattice)
     own = series.made_of(series.reference, result.made_of.settings)
     known = registered_phases(series, warped=result.warped is not None).get(series.reference)
     entries = [(value, result)]
     if known is None or known[0] != own:
+        still = DisplacementField(np.zeros_like(result.field.vectors), result.field.lattice)
         unmoved = series.image(series.reference) if result.warped is not None else None
         entries.insert(0, (series.reference, PhaseResult(still, unmoved, own, {})))
     ready = [(at, nodes_of(entry), entry) for at, entry in entries]  # all memory is taken before the scene is touched
-    with all_or_nothing(series.browser.GetScene()) as changes:
+    with shown_once(series.browser), all_or_nothing(series.browser.GetScene()) as changes:
         for at, nodes, entry in ready:
             for name, node in nodes.items():
                 put(changes, series, name, node, at)
             remember(changes, series, at, entry)
+
+
+@contextmanager
+def shown_once(browser: slicer.vtkMRMLSequenceBrowserNode) -> Iterator[None]:
+    """A browser shows what changed once, at the end: each time it copies everything that it shows."""
+    modifying = browser.StartModify()
+    try:
+        yield
+    finally:
+        browser.EndModify(modifying)
 
 
 def nodes_of(result: PhaseResult) -> dict[str, slicer.vtkMRMLNode]:
@@ -234,7 +246,10 @@ def new_results(changes: Changes, series: Series, name: str) -> slicer.vtkMRMLSe
 
 
 def browse(changes: Changes, series: Series, name: str, results: slicer.vtkMRMLSequenceNode) -> None:
-    """Let the 4D image's browser show a sequence of results too, by a node of its own; nothing at missing phases."""
+    """Let the 4D image's browser show a sequence of results too, by a node of ours; nothing at missing phases.
+
+    The browser would make a node itself if it were told of the sequence alone, see :func:`shown_once`.
+    """
     browser, shown = series.browser, series.browser.GetProxyNode(series.sequence)
     proxy = changes.new_node(CLASSES[name], series.result_name(TITLES[name][1]))
     if name == "warped":
@@ -242,13 +257,11 @@ def browse(changes: Changes, series: Series, name: str, results: slicer.vtkMRMLS
         if shown is not None:
             show_like(proxy, shown)
     changes.undo.callback(browser.RemoveSynchronizedSequenceNode, results.GetID())
-    modifying = browser.StartModify()  # otherwise it makes a node of its own for the sequence
     browser.AddSynchronizedSequenceNode(results)
     browser.SetMissingItemMode(results, browser.MissingItemSetToDefault)
     browser.SetOverwriteProxyName(results, False)
     browser.SetSaveChanges(results, False)
     browser.AddProxyNode(proxy, results, False)
-    browser.EndModify(modifying)
     changes.put_beside(proxy, series.sequence)
 
 
