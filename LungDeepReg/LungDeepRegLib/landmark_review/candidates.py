@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from ..geometry import Lattice, apply, covering_lattice, index_box
+from ..geometry import apply, covering_lattice, index_box
 from ..intensity import choose_intensity
 from ..labels import labelled_box
 from ..landmarks import LandmarkError, Landmarks
@@ -29,9 +29,11 @@ CLOSING_MM = 7.5
 EDGE_MM = 6.0
 """How far from the lungs' surface a candidate has to be."""
 NEIGHBOURHOOD_MM = 7.5
-LEAST_BRIGHTNESS, LEAST_ABOVE_NEIGHBOURHOOD = 0.25, 0.1
+LEAST_CONTRAST = 0.05
+"""Of vessels, in the range of intensities."""
+LEAST_BRIGHTNESS, LEAST_ABOVE_NEIGHBOURHOOD = 0.15, 0.1
 """Of the way from the lung's median to the brightest of its vessels."""
-MOST_DIRECTIONS = 0.15
+MOST_DIRECTIONS = 0.2
 """The fraction of directions that may be bright around a branching of slender vessels."""
 APART_MM = 6.0
 
@@ -71,13 +73,15 @@ def candidates(volume: Volume, lungs: np.ndarray | None = None, count: int = 40,
     lattice = covering_lattice(part(volume, box).lattice, SPACING_MM, 0.0)
     image = averaged(part(volume, box), lattice, intensity.normalised).array
     inside = averaged(part(volume.with_array(lungs), box), lattice, as_float).array > 0.5
-    points, distinctiveness = branchings(image, inside, lattice)
-    chosen = well_spread(points, distinctiveness, count)
-    if not len(chosen):
+    found = branchings(image, inside, SPACING_MM)
+    chosen = well_spread(found.positions * SPACING_MM, found.distinctiveness, count)
+    if found.rays is None or not len(chosen):
         msg = f"{volume.name}: found no branching of vessels in the lungs, expected vessels that are brighter than lung"
         raise LandmarkError(msg)
+    positions = np.array([found.rays.meeting_point(position) for position in found.positions[chosen]])
+    points = apply(lattice.ijk_to_ras, positions[:, ::-1])
     labels = tuple(f"C-{number}" for number in range(1, len(chosen) + 1))
-    return Candidates(Landmarks(points[chosen], labels, f"{volume.name} candidates"), distinctiveness[chosen])
+    return Candidates(Landmarks(points, labels, f"{volume.name} candidates"), found.distinctiveness[chosen])
 
 
 def part(volume: Volume, box: tuple[slice, slice, slice]) -> Volume:
@@ -94,34 +98,46 @@ def as_float(mask: np.ndarray) -> np.ndarray:
     return mask.astype(np.float32)
 
 
-def branchings(image: np.ndarray, inside: np.ndarray, lattice: Lattice) -> tuple[np.ndarray, np.ndarray]:
-    """All branchings: points ``(N, 3)`` RAS mm and their distinctiveness ``(N,)``.
+@dataclass(frozen=True, eq=False)
+class Branchings:
+    """All branchings in an image.
+
+    Attributes:
+        positions: ``(N, 3)`` along ``(k, j, i)``.
+        distinctiveness: ``(N,)`` 0 to 1.
+        rays: By which they were found; None without any lung to look in.
+    """
+
+    positions: np.ndarray
+    distinctiveness: np.ndarray
+    rays: Rays | None
+
+
+def branchings(image: np.ndarray, inside: np.ndarray, spacing_mm: float) -> Branchings:
+    """Look for branchings.
 
     Args:
         image: ``(K, J, I)`` float32 on an isotropic lattice, vessels brighter than lung.
         inside: Its lungs, bool.
-        lattice: Where it is.
+        spacing_mm: Of the lattice.
     """
-    spacing = float(lattice.spacing_mm[0])
-    whole = closed(inside, CLOSING_MM / spacing)
-    inner = ndimage.minimum_filter(whole, odd(2 * EDGE_MM / spacing), mode="constant")
-    smooth = ndimage.gaussian_filter(image, SMOOTHING_MM / spacing)
-    if not inner.any():
-        return np.empty((0, 3)), np.empty(0)
-    lung, vessel = np.median(smooth[inside]), np.percentile(smooth[inner], 99)
-    if vessel <= lung:
-        return np.empty((0, 3)), np.empty(0)
+    whole = closed(inside, CLOSING_MM / spacing_mm)
+    inner = ndimage.minimum_filter(whole, odd(2 * EDGE_MM / spacing_mm), mode="constant")
+    smooth = ndimage.gaussian_filter(image, SMOOTHING_MM / spacing_mm)
+    lung, vessel = np.median(smooth[inside]), np.percentile(smooth[inner], 99) if inner.any() else -np.inf
+    if vessel - lung < LEAST_CONTRAST:
+        return Branchings(np.empty((0, 3)), np.empty(0), None)
     bright = np.where(whole, np.maximum((smooth - lung) / (vessel - lung), -1), 0).astype(np.float32)
-    around = ndimage.uniform_filter(bright, odd(NEIGHBOURHOOD_MM / spacing))
+    around = ndimage.uniform_filter(bright, odd(NEIGHBOURHOOD_MM / spacing_mm))
     looked_at = inner & (bright > LEAST_BRIGHTNESS) & (bright > around + LEAST_ABOVE_NEIGHBOURHOOD)
-    voxels = np.argwhere(looked_at)
-    third, directions = Rays(bright, spacing).branches(voxels)
-    found = np.where(third > LEAST_BRIGHTNESS, np.maximum(1 - directions / MOST_DIRECTIONS, 0), 0)
+    rays = Rays(bright, spacing_mm)
+    third, directions = rays.branches(np.argwhere(looked_at))
+    slender = np.where(third > LEAST_BRIGHTNESS, np.maximum(1 - directions / MOST_DIRECTIONS, 0), 0)
     score = np.zeros(image.shape, np.float32)
-    score[looked_at] = found
-    peaks = (score > 0) & (score == ndimage.maximum_filter(score, odd(APART_MM / spacing)))
-    distinctiveness = (found * np.minimum(third, 1))[peaks[looked_at]]
-    return apply(lattice.ijk_to_ras, between_voxels(score, np.argwhere(peaks))[:, ::-1]), distinctiveness
+    score[looked_at] = slender
+    peaks = (score > 0) & (score == ndimage.maximum_filter(score, odd(APART_MM / spacing_mm)))
+    distinctiveness = (slender * np.minimum(third, 1))[peaks[looked_at]]
+    return Branchings(between_voxels(score, np.argwhere(peaks)), distinctiveness, rays)
 
 
 def closed(mask: np.ndarray, width: float) -> np.ndarray:
@@ -146,17 +162,15 @@ def well_spread(points: np.ndarray, distinctiveness: np.ndarray, count: int) -> 
     """Numbers of at most ``count`` points: each the one that is most distinct and farthest from those before it.
 
     What is counted is distinctiveness times distance; the distance counts up to where ``count`` points would lie if
-    they were spread evenly over the box of all of them.
+    they were spread evenly over the box of all of them. None is nearer than :data:`APART_MM` to another.
     """
     if not len(points) or count < 1:
         return np.empty(0, int)
     evenly = (np.prod(np.ptp(points, axis=0) + APART_MM) / count) ** (1 / 3)
-    gap = np.full(len(points), evenly)
+    gap = np.full(len(points), np.inf)
     chosen: list[int] = []
-    while len(chosen) < min(count, len(points)):
-        best = int((distinctiveness * np.minimum(gap, evenly)).argmax())
-        if gap[best] < APART_MM:
-            break
+    while len(chosen) < count and (gap >= APART_MM).any():
+        best = int(np.where(gap >= APART_MM, distinctiveness * np.minimum(gap, evenly), -1).argmax())
         chosen.append(best)
         gap = np.minimum(gap, np.linalg.norm(points - points[best], axis=1))
     return np.array(chosen)
