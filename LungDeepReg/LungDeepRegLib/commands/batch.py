@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import time
 import traceback
@@ -135,6 +136,8 @@ def run_case(settings: Namespace, made_with: dict[str, Any], job: Job, threads: 
         content = registered_case(settings, made_with, job, started)
     except Exception as error:
         return Answer(error=explained(error), seconds=time.time() - started, trace=traceback.format_exc())
+    finally:
+        gc.collect()  # the report's figures keep each other, and images, until they are looked for
     return Answer(summary=content, seconds=content["seconds_total"])
 
 
