@@ -12,12 +12,12 @@ from LungDeepRegLib import mrml
 from LungDeepRegLib.html_report import ReportContent
 from LungDeepRegLib.landmark_review.observers import ObserverComparison, compare
 from LungDeepRegLib.landmark_review.pairs import LandmarkPair
-from LungDeepRegLib.landmark_review.table import PairErrors, Phi, errors, left_out, statistics
+from LungDeepRegLib.landmark_review.table import PairErrors, Phi, errors
 from LungDeepRegLib.mrml.landmark_pairs import PairLists, pair_lists, pairs_of
 from LungDeepRegLib.mrml.phi import phi_of
 from slicer.i18n import tr as _
 
-from ..quality.checks import checksOf
+from ..quality.checks import checksOf, landmarkErrorsOf
 from .privacy import privateTexts
 from .shots import Jump
 
@@ -32,12 +32,10 @@ def contentOf(parameters: Any, nodes: Any, *, named: bool) -> ReportContent:
     """
     lists = observersLists(parameters, nodes)
     rows, observers, notes = landmarksOf(nodes, lists)
-    found = statistics(rows or [])
-    counted = None if found is None else (found, len(rows) - sum(left_out(rows).values()))
     assessed = mrml.assessed(nodes.transform)
     return ReportContent(
         summary=json.loads(parameters.summary),
-        checks=checksOf(parameters, nodes, counted),
+        checks=checksOf(parameters, nodes, landmarkErrorsOf(rows or [])),
         landmarks=rows,
         observers=observers,
         regions=None if assessed is None else assessed["region_figures"],
