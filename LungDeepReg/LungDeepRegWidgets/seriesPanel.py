@@ -26,6 +26,7 @@ class SeriesPanel(Panel):
         self._runner = runner
         self._choice: SeriesChoice | None = None
         self._run: SeriesRun | None = None
+        self._failures: dict[str, str] = {}
         self._observers: list[tuple[Any, int]] = []
         self._shown: Any = None
         self.widget = slicer.util.loadUI(uiPath)
@@ -55,7 +56,7 @@ class SeriesPanel(Panel):
             selector.setCurrentNode(getattr(parameters, name) if parameters is not None else None)
         self.ui.warpedCheckBox.checked = parameters is None or parameters.seriesWarpedWanted
         if parameters is not None:
-            self._choice = SeriesChoice(parameters, {})
+            self._choice = SeriesChoice(parameters, self._failures)
             for node in filter(None, (parameters, parameters.seriesBrowser)):
                 self._observers.append((node, node.AddObserver(vtk.vtkCommand.ModifiedEvent, self._follow)))
         self._update()
@@ -87,12 +88,13 @@ class SeriesPanel(Panel):
             parameters = self._choice.parameters
             parameters.seriesBrowser, parameters.seriesReference = browser, ""
             self.ui.statusLabel.text = self.ui.curvesLabel.text = ""
+            self._failures.clear()
             self.setParameters(parameters)
 
     def onReference(self, index: int) -> None:
         """Another phase that stays."""
         if self._choice is not None and index >= 0:
-            self._choice.failures.clear()
+            self._failures.clear()
             self._choice.parameters.seriesReference = self._choice.values[index]
 
     def onWarped(self, wanted: bool) -> None:
@@ -113,7 +115,7 @@ class SeriesPanel(Panel):
             self.ui.statusLabel.text = _("Canceled. The phases that were registered are kept; start again to go on.")
             return
         choice = self._choice
-        choice.failures.clear()
+        self._failures.clear()
         try:
             ensureTorch()
             self._run = SeriesRun(
@@ -145,17 +147,16 @@ class SeriesPanel(Panel):
 
     def onPhaseFailed(self, value: str, message: str) -> None:
         """Remember why a phase couldn't be registered."""
-        self._choice.failures[value] = message
+        self._failures[value] = message
 
     def onSeriesEnded(self) -> None:
         """Say how it went; a message box only where something failed."""
         run, self._run = self._run, None
-        failures = self._choice.failures
         text = _("Done: {done} of {count} phases registered.")
         self.ui.statusLabel.text = text.format(done=run.registered, count=run.count)
         self._update()
-        if failures:
-            lines = [f"{run.series.title(value)}: {message}" for value, message in failures.items()]
+        if self._failures:
+            lines = [f"{run.series.title(value)}: {message}" for value, message in self._failures.items()]
             text = _("These phases were not registered; the others are in the scene:")
             slicer.util.errorDisplay("\n".join([text, *lines]), windowTitle=_("LungDeepReg"))
 

@@ -78,6 +78,14 @@ class TestCurves:
         after = curves_of(again, application.scene.GetFirstNodeByName("branchings")).positions
         np.testing.assert_allclose(after, before, atol=1e-3)
 
+    def test_a_transform_that_somebody_put_in_place_of_ours(self, scene, series, markups):
+        shift = np.eye(4)
+        shift[:3, 3] = 3, -4, 12
+        own = linear_transform(scene, np.linalg.inv(shift))
+        series.results("transform").RemoveDataNodeAtValue("50")
+        series.results("transform").SetDataNodeAtValue(own, "50")
+        np.testing.assert_allclose(curves_of(series, markups).distance[2], 13)
+
     def test_nothing_registered_yet(self, scene, markups):
         series = Series(*breathing(scene, (0, 2)), "0")
         with pytest.raises(NodeError, match="4D CT: found no registered phase"):

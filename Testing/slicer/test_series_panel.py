@@ -237,6 +237,23 @@ class TestRunning:
         assert "20 %: found another image" in message.text
         assert list(registered_phases(breath, warped=True)) == ["0", "50"]
 
+    def test_adding_another_scene_does_not_disturb_it(self, slicer_application, panel, breath, worker, tmp_path):
+        click(panel.ui.registerSeriesButton)
+        other = slicer.vtkMRMLScene()
+        other.AddNewNodeByClass("vtkMRMLTextNode", "note").SetText("something else")
+        other.SetURL(str(tmp_path / "other.mrml"))
+        other.Commit()
+        slicer.util.loadScene(str(tmp_path / "other.mrml"), {"clear": False})
+        worker.fail("4D CT 20 %: no contrast")
+        worker.finish()
+        slicer_application.take_messages()
+        assert panel.ui.statusLabel.text == "Done: 1 of 2 phases registered."
+        assert states(panel) == {
+            "0 %": "reference",
+            "20 %": "4D CT 20 %: no contrast",
+            "50 %": "registered, Dice 0.900",
+        }
+
     @pytest.mark.parametrize("gone", ["browser", "sequence"])
     def test_a_removed_image_stops_it(self, panel, breath, worker, gone):
         click(panel.ui.registerSeriesButton)

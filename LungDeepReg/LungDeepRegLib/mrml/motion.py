@@ -7,12 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 import slicer
 import vtk
-from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
+from vtk.util.numpy_support import numpy_to_vtk
 
 from ..landmarks import Landmarks
 from ..motion_curves import MotionCurves, Phi, motion_curves
+from .apply_points import transformed
 from .changes import Changes, all_or_nothing, remove_node
 from .outputs import RESULT_ATTRIBUTE, ROLE_PREFIX
+from .phi import phi_of
 from .sequences import master_sequence
 from .series import Series, registered_phases
 from .volumes import NodeError
@@ -90,21 +92,12 @@ def node_map(node: slicer.vtkMRMLTransformNode) -> Phi:
     """phi of a phase's transform, linear between the field's nodes however the transform was loaded."""
     stored = node.GetTransformFromParentAs("vtkOrientedGridTransform", False)
     if stored is None:  # somebody put another transform there
-        transform = node.GetTransformFromParent()
-    else:
-        transform = slicer.vtkOrientedGridTransform()
-        transform.SetDisplacementGridData(stored.GetDisplacementGrid())  # shared
-        transform.SetGridDirectionMatrix(stored.GetGridDirectionMatrix())
-        transform.SetInterpolationModeToLinear()
-
-    def phi(points: np.ndarray) -> np.ndarray:
-        given, mapped = vtk.vtkPoints(), vtk.vtkPoints()
-        mapped.SetDataTypeToDouble()
-        given.SetData(numpy_to_vtk(np.ascontiguousarray(points, dtype=np.float64), deep=True))
-        transform.TransformPoints(given, mapped)
-        return vtk_to_numpy(mapped.GetData()).copy()
-
-    return phi
+        return phi_of(node)
+    transform = slicer.vtkOrientedGridTransform()
+    transform.SetDisplacementGridData(stored.GetDisplacementGrid())  # shared
+    transform.SetGridDirectionMatrix(stored.GetGridDirectionMatrix())
+    transform.SetInterpolationModeToLinear()
+    return lambda points: transformed(transform, points)
 
 
 def publish_curves(curves: MotionCurves, series: Series, markups: slicer.vtkMRMLMarkupsNode) -> CurveNodes:
