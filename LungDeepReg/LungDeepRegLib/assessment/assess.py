@@ -15,7 +15,8 @@ from ..quality import NOT_MEASURED
 from ..results.evaluation import consistency
 from ..results.pair import Pair
 from ..volume import Volume
-from .lung_samples import LungSamples, sample_lungs
+from .local_moments import blocks
+from .lung_samples import FINER, LungSamples, sample_lungs
 from .region_figures import WHOLE, region_figures
 from .regions import find_regions
 from .trust import TrustMaps, trust_maps, where
@@ -92,14 +93,21 @@ def assess(
         "ventilation_jacobian": ventilation[0],
         "ventilation_density": ventilation[1],
     }
-    node_ml = samples.lattice.voxel_volume_mm3 / 1000
-    rows = region_figures(regions.array, maps, where(known, determinant), inhale, node_ml)
+    rows = region_figures(regions.array, maps, where(known, determinant), inhale, lung_ml(pair, samples))
     figures = whole_figures(pair, phi, backward, samples, trust, rows[0])
     warnings = remarks(samples, trust, rows)
     step(1.0)
     return Assessment(
         samples.lattice, trust, *ventilation, regions, rows, {**figures, "inhale": inhale}, tuple(warnings)
     )
+
+
+def lung_ml(pair: Pair, samples: LungSamples) -> np.ndarray:
+    """How much lung each node stands for, so that all together have the mask's own volume."""
+    share = np.where(samples.in_lungs, blocks(samples.lungs, FINER), 0)
+    assert pair.fixed_mask is not None, "there are no samples without lungs"
+    total_ml = int(pair.fixed_mask.sum()) * pair.fixed.lattice.voxel_volume_mm3 / 1000
+    return share * (total_ml / max(float(share.sum(dtype=np.float64)), 1.0))
 
 
 def whole_figures(

@@ -20,7 +20,7 @@ def region_figures(
     maps: Mapping[str, np.ndarray | None],
     determinant: np.ndarray,
     inhale: str | None,
-    node_ml: float,
+    volume_ml: np.ndarray,
 ) -> list[dict[str, Any]]:
     """A row for the lungs as a whole, for each lung and for each third that is there.
 
@@ -30,7 +30,7 @@ def region_figures(
         determinant: The Jacobian determinant at the same nodes, with the same value where it isn't known; its mean is
             what the volume change of a region follows from.
         inhale: Which image is the inhaled one, or None.
-        node_ml: Volume of a node.
+        volume_ml: How much lung each node stands for.
 
     Returns:
         Each row with ``region``, ``volume_ml``, a distribution (or None) for each map, ``low_trust_percent`` and
@@ -46,7 +46,7 @@ def region_figures(
         rows.append(
             {
                 "region": name,
-                "volume_ml": float(here.sum()) * node_ml,
+                "volume_ml": float(volume_ml[here].sum(dtype=np.float64)),
                 **{key: None if values is None else distribution(values, here) for key, values in maps.items()},
                 "low_trust_percent": low,
                 "volume_change": change,

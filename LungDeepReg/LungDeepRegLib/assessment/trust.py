@@ -17,10 +17,15 @@ LEAST_VOXELS = 20
 NOISE_HU = 15.0
 NOISE_SHARE = 0.01
 """Of the window, where it isn't CT: structure that is weaker than noise is none."""
-WEIGHTS = {"constant": 3.4, "correlation": 3.3, "ratio": -3.8}
-WEIGHTS_WITH_CONSISTENCY = {"constant": 2.7, "correlation": 3.5, "ratio": -1.4, "consistency": -0.65}
-"""Of the logit of trust. Fitted to whether the error is below 3 mm in pairs with known motion: the phantom as CT and as
-MRI, and a chest CT under a simulated breath, registered, and with fields that were spoiled in places."""
+WEIGHTS = {
+    "densities": {"constant": 0.6, "correlation": 5.0, "ratio": -2.0},
+    "densities, both ways": {"constant": 1.5, "correlation": 4.1, "ratio": -1.3, "consistency": -0.4},
+    "signal": {"constant": 9.6, "correlation": 1.4, "ratio": -11.4},
+    "signal, both ways": {"constant": 8.5, "correlation": 1.1, "ratio": -7.1, "consistency": -0.8},
+}
+"""Of the logit of trust, for two CTs (densities) and otherwise. Fitted to whether the error is below 3 mm in pairs with
+known motion: phantoms as CT and as MRI and a chest CT under two simulated breaths, as they were registered, and with
+fields that were spoiled in places. Testing/benchmarks/trust_against_truth.py judges them on other pairs."""
 FARTHEST_MM = 10.0
 LOW_TRUST = 0.5
 
@@ -64,14 +69,14 @@ def trust_maps(samples: LungSamples, phi: DisplacementField, backward: Displacem
     correlation = found.covariance / np.sqrt(variance * (found.second_variance + noise))
     known = samples.in_lungs & (found.count >= LEAST_VOXELS)
     evidence = {"constant": np.float32(1), "correlation": correlation, "ratio": residual / np.sqrt(variance)}
-    weights, consistency = WEIGHTS, None
+    kind, consistency = "densities" if samples.ct else "signal", None
     if backward is not None:
         points = lattice_points(samples.lattice)[known.ravel()]
         consistency = np.full(known.shape, NOT_MEASURED, np.float32)
         consistency[known] = consistency_mm(phi, backward, points)
         evidence["consistency"] = np.clip(consistency, 0, FARTHEST_MM)
-        weights = WEIGHTS_WITH_CONSISTENCY
-    logit = sum((np.float32(weight) * evidence[name] for name, weight in weights.items()), np.float32(0))
+        kind += ", both ways"
+    logit = sum((np.float32(weight) * evidence[name] for name, weight in WEIGHTS[kind].items()), np.float32(0))
     return TrustMaps(
         residual=where(known, residual if samples.ct else 100 * residual),
         correlation=where(known, np.clip(correlation, -1, 1)),
