@@ -41,7 +41,7 @@ SUMMARY = {
     "seconds": {"align": 1.93, "write": 0.25}, "seconds_total": 14.2, "peak_memory_mb": 771.31,
     "versions": {"LungDeepRegLib": "0.1.0", "python": "3.11.7", "nibabel": None, "platform": "Linux"},
     "device": "cpu", "seed": 0,
-    "options": {"refine": "fast", "linear_branch": True, "weights": "/home/doe john/my weights.pt", "voxel_budget": 3},
+    "options": {"refine": "fast", "linear_branch": True, "weights": "/data/doe john/my weights.pt", "voxel_budget": 3},
     "warnings": ["doe.csv: the transformation doesn't reach L1", "<b>careful</b> & slow"],
     "not_for_clinical_use": "Research software, not for clinical use.", "a_later_figure_mm": 4.25,
 }  # fmt: skip
