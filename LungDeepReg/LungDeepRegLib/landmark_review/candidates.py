@@ -161,8 +161,8 @@ def between_voxels(score: np.ndarray, peaks: np.ndarray) -> np.ndarray:
 def well_spread(points: np.ndarray, distinctiveness: np.ndarray, count: int) -> np.ndarray:
     """Numbers of at most ``count`` points: each the one that is most distinct and farthest from those before it.
 
-    What is counted is distinctiveness times distance; the distance counts up to where ``count`` points would lie if
-    they were spread evenly over the box of all of them. None is nearer than :data:`APART_MM` to another.
+    What is counted is squared distinctiveness times distance; the distance counts up to where ``count`` points would
+    lie if they were spread evenly over the box of all of them. None is nearer than :data:`APART_MM` to another.
     """
     if not len(points) or count < 1:
         return np.empty(0, int)
@@ -170,7 +170,8 @@ def well_spread(points: np.ndarray, distinctiveness: np.ndarray, count: int) -> 
     gap = np.full(len(points), np.inf)
     chosen: list[int] = []
     while len(chosen) < count and (gap >= APART_MM).any():
-        best = int(np.where(gap >= APART_MM, distinctiveness * np.minimum(gap, evenly), -1).argmax())
+        worth = np.square(distinctiveness) * np.minimum(gap, evenly)
+        best = int(np.where(gap >= APART_MM, worth, -1).argmax())
         chosen.append(best)
         gap = np.minimum(gap, np.linalg.norm(points - points[best], axis=1))
     return np.array(chosen)
