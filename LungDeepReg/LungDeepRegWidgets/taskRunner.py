@@ -18,6 +18,8 @@ TASKS = {
     "register": _("A registration"),
     "warp": _("Applying a transform"),
     "phantom": _("Making the sample pair"),
+    "candidates": _("Looking for places for landmarks"),
+    "propose": _("Looking for the place of a landmark"),
     "assess": _("An assessment"),
     "phase": _("Registering a series"),
 }

@@ -74,13 +74,15 @@ class LandmarkCase:
         self.clicked[label] = dict(zip(("fixed", "moving"), hits, strict=True))
         return label
 
-    def drag(self, view: str, start, stop) -> None:
-        """Drag a landmark that is seen in a view."""
+    def drag(self, view: str, start, stop) -> np.ndarray:
+        """Drag a landmark that is seen in a view; to where."""
         self.aim(view, start)
         self.views.picture()
+        target = self.views[view].pixel(stop)
         self.views[view].drag(np.asarray(start), np.asarray(stop))
         self.views[view].leave()
         qt.QApplication.processEvents()
+        return np.array(self.views[view].node.GetXYToRAS().MultiplyPoint((*target, 0.0, 1.0))[:3])
 
     def select(self, label: str) -> None:
         """Click a row."""
@@ -137,6 +139,33 @@ class LandmarkCase:
         self.nodes.fixed.GetRASBounds(bounds)
         return np.array(bounds).reshape(3, 2).mean(axis=1)
 
+    def pixel_mm(self, view: str) -> float:
+        """The size of a view's pixels."""
+        node = self.views[view].node
+        return node.GetFieldOfView()[0] / node.GetDimensions()[0]
+
+    def yellow(self, view: str, point) -> bool:
+        """Whether a view marks a place of the world by the cross."""
+        picture, (x, y) = self.views[view].grab().astype(int), self.views[view].pixel(point)
+        near = picture[::-1][y - 8 : y + 9, x - 8 : x + 9]
+        return bool(((near[..., 0] > 200) & (near[..., 1] > 150) & (near[..., 2] < 90)).any())
+
+    def shows(self, view: str, points, node) -> bool:
+        """Whether a view shows a list's points."""
+        display = node.GetDisplayNode()
+        return bool(display.GetVisibility() and display.IsDisplayableInView(self.views[view].node.GetID()))
+
+    def view_state(self) -> dict:
+        """What the user would find changed in the views."""
+        found = {"layout": self.views.layout.GetViewArrangement()}
+        for name in ("Red", "Green", "Yellow"):
+            node, layers = self.views[name].node, self.views[name].composite
+            matrix = [node.GetSliceToRAS().GetElement(row, column) for row in range(4) for column in range(4)]
+            volumes = layers.GetBackgroundVolumeID(), layers.GetForegroundVolumeID(), layers.GetLabelVolumeID()
+            views = tuple(node.GetFieldOfView()), node.GetViewGroup(), layers.GetLinkedControl()
+            found[name] = np.round(matrix, 9).tolist(), volumes, views
+        return found
+
     def distance(self, view: str, point) -> float:
         """How far a place of the world is from the middle of a view's slice, in mm."""
         node = self.views[view].node
@@ -154,6 +183,9 @@ def landmark_case(slicer_application, pair, registration) -> Iterator[LandmarkCa
     fixed, moving = node_from_volume(pair.fixed, scene), node_from_volume(pair.moving, scene)
     below(scene, fixed, TURNED)
     nodes = publish(outcome_of(registration, pair), fixed, moving)
+    for name in ("Red", "Green", "Yellow"):
+        views[name].composite.SetBackgroundVolumeID(fixed.GetID())
+        views[name].logic.FitSliceToBackground()
     widget = slicer_application.open_module(MODULE)
     widget.register.parameters.fixedVolume, widget.register.parameters.movingVolume = fixed, moving
     widget.onResult(nodes)

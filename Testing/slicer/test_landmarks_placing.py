@@ -300,8 +300,9 @@ def test_an_assisted_point_is_marked_and_does_not_count(case, places, monkeypatc
     name, request = worker.requests[0]
     assert name == "propose"
     np.testing.assert_allclose(request["points"], [hit], atol=1e-3)
-    np.testing.assert_allclose(request["field"](hit[None]), case.desk.phi()[0](hit[None]), atol=1e-3)
+    np.testing.assert_allclose(request["field"](hit[None]), case.desk.figures.phi()[0](hit[None]), atol=1e-3)
     worker.answer([places[0][1]])
+    assert "likeness of 0.90" in case.status()
     pair = case.book.pairs[0]
     assert (pair.fixed_provenance, pair.moving_provenance) == (Provenance.MANUAL, Provenance.ASSISTED)
     np.testing.assert_allclose(pair.moving_ras, places[0][1])

@@ -199,6 +199,8 @@ class Views:
                 kind = SliceView if element.get("class") == "vtkMRMLSliceNode" else ThreeDView
                 self.views[name] = kind(self.scene, self.logic, name, size)
             self.views[name].resize(size)
+        for name, view in self.views.items():
+            view.node.SetMappedInLayout(name in self.shown())
 
     def shown(self) -> list[str]:
         """The names of the layout's views."""

@@ -42,15 +42,21 @@ class Assistant:
 
         self._run("candidates", request, done)
 
-    def propose(self, nodes: Any, point: tuple[float, ...], onDone: Callable[[tuple[float, ...]], None]) -> None:
-        """Ask where a point of the fixed image is in the moving one; ``onDone`` is given the place, RAS mm."""
+    def propose(self, nodes: Any, point: tuple[float, ...], onDone: Callable[[tuple[float, ...], float], None]) -> None:
+        """Ask where a point of the fixed image is in the moving one.
+
+        ``onDone`` is given the place, RAS mm, and how alike both places look, 1 at most.
+        """
 
         def request() -> dict[str, Any]:
             fixed, moving = (volume_from_node(node, copy=False) for node in (nodes.fixed, nodes.moving))
             field = field_from_node(nodes.transform, fixed.lattice)
             return {"fixed": fixed, "moving": moving, "field": field, "points": [list(point)]}
 
-        self._run("propose", request, lambda answer: onDone(tuple(map(float, answer["points"][0]))))
+        def done(answer: dict[str, Any]) -> None:
+            onDone(tuple(map(float, answer["points"][0])), float(answer["scores"][0]))
+
+        self._run("propose", request, done)
 
     def cancel(self) -> bool:
         """Stop what is running; whether there was anything."""

@@ -6,19 +6,16 @@ from collections.abc import Callable
 from typing import Any
 
 import slicer
-from LungDeepRegLib.landmark_review.observers import compare
 from LungDeepRegLib.landmark_review.pairs import LandmarkPair, State
-from LungDeepRegLib.landmark_review.table import PairErrors, errors
-from LungDeepRegLib.landmarks import LandmarkError, shortened
+from LungDeepRegLib.landmarks import shortened
 from LungDeepRegLib.mrml import ResultNodes
 from LungDeepRegLib.mrml.changes import remove_node
-from LungDeepRegLib.mrml.landmark_pairs import PairLists, lonely_labels, pairs_of
-from LungDeepRegLib.mrml.phi import phi_of
-from LungDeepRegLib.mrml.volumes import NodeError
+from LungDeepRegLib.mrml.landmark_pairs import PairLists, lonely_labels
 from slicer.i18n import tr as _
 
 from ..presets.preset import PresetSwitch, isThere
 from .book import PairBook
+from .figures import Figures
 from .fileDesk import FileDesk
 from .observers import Observers
 from .pairActions import PairActions
@@ -26,7 +23,6 @@ from .pairTable import PairTable
 from .placing import Placing, Told
 from .reviewViews import ReviewViews
 from .shortcuts import Shortcuts
-from .statisticsTable import StatisticsTable, errorBlocks, leftOutText, observerBlocks
 
 Action = Callable[[], None]
 
@@ -46,7 +42,7 @@ class Desk:
         self.observers, self.views = Observers(), ReviewViews(switch)
         self.book = PairBook(self.views.seen, self.update, self._onAssisted)
         self.table = PairTable(ui.pairsTable, self.onSelected, lambda label, new: self.actions.rename(label, new))
-        self.statistics = StatisticsTable(ui.statisticsTable)
+        self.figures = Figures(ui, self.views, self.book, self.observers)
         self.actions = PairActions(self.book, self.table, self.jump, self.say)
         logic = slicer.app.applicationLogic()
         self.placing = Placing(
@@ -71,7 +67,8 @@ class Desk:
         }
         for button, action in buttons.values():
             button.connect("clicked()", action)
-        keys = {key: button.click for key, (button, _action) in buttons.items()}  # a disabled button does nothing
+        # By the buttons: what is disabled does nothing.
+        keys = {key: lambda button=button: button.click() for key, (button, _action) in buttons.items()}
         self._shortcuts = Shortcuts(ui.pairsTable, {**keys, "Esc": self.placing.cancel})
         ui.blindButton.connect("clicked(bool)", lambda checked: self.onReview(checked, compared=False))
         ui.comparedButton.connect("clicked(bool)", lambda checked: self.onReview(checked, compared=True))
@@ -180,7 +177,7 @@ class Desk:
         """Bring the views to a pair."""
         self.placing.cancel()
         with slicer.util.tryWithErrorDisplay(_("The images can't be shown this way."), waitCursor=False):
-            self.views.jump(pair, self.phi()[0])
+            self.views.jump(pair, self.figures.phi()[0])
         self.say("")
 
     def say(self, text: str) -> None:
@@ -188,51 +185,17 @@ class Desk:
         self._message = text
         self.update()
 
-    def phi(self) -> tuple[Any, str]:
-        """The registration's map, or None, and why there is none though there is a transform."""
-        if not isThere(self.result.transform):
-            return None, ""
-        try:
-            return phi_of(self.result.transform), ""
-        except NodeError as error:
-            return None, str(error)
-
-    def rows(self) -> tuple[list[PairErrors], str]:
-        """The table, without the errors after registration where they can't be had, and then why."""
-        phi, why = self.phi()
-        try:
-            return errors(self.book.pairs, phi), why
-        except (NodeError, LandmarkError) as error:
-            return errors(self.book.pairs, None), str(error)
-
     def update(self, *_event: Any) -> None:
         """Bring the widgets into step with the pairs."""
         if self._updating:
             return
         self._updating = True
-        rows, why = self.rows()
+        rows, why = self.figures.rows()
         self.table.show(rows)
-        doubts = [self.book.error, why, self._showStatistics(rows), self._lonely()]
+        doubts = [self.book.error, why, self.figures.show(rows), self._lonely()]
         self.ui.statusLabel.text = "\n".join(filter(None, [self._message or self._summary(), *doubts]))
         self._showButtons()
         self._updating = False
-
-    def _showStatistics(self, rows: list[PairErrors]) -> str:
-        """Fill the table of statistics; why the observers can't be compared."""
-        doubtful = not self.ui.doubtfulCheckBox.checked
-        blocks, doubt = errorBlocks(rows, doubtful=doubtful), ""
-        other = self.observers.find(self.ui.otherSelector.currentText) if self.ui.otherSelector.currentIndex else None
-        if other is not None:
-            kept = [pair for pair in self.book.pairs if doubtful or pair.state is not State.DOUBTFUL]
-            try:
-                theirs = [pair for pair in pairs_of(other) if doubtful or pair.state is not State.DOUBTFUL]
-                blocks += observerBlocks(compare(kept, theirs, self.phi()[0]))
-            except (NodeError, LandmarkError) as error:
-                doubt = str(error)
-        self.statistics.show(blocks)
-        text = leftOutText(rows, doubtful=doubtful, registered=self.phi()[0] is not None)
-        self.ui.leftOutLabel.text = text or _("Only pairs that were placed blindly count.")
-        return doubt
 
     def _showButtons(self) -> None:
         ui, views, current = self.ui, self.views, self.actions.current

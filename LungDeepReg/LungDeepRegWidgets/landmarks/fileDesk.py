@@ -59,7 +59,7 @@ class FileDesk:
         self._say(f"{text} {warning}".strip())
 
     def onExport(self) -> None:
-        """Write the current observer's pairs; what is there already is only replaced after a question."""
+        """Write the current observer's pairs, or everybody's in a table; replaces files only after a question."""
         kind = FORMATS[self.ui.formatSelector.currentIndex]
         paths = targets(self.ui.folderEdit.currentPath or ".", self.ui.nameEdit.text.strip() or "landmarks", kind)
         there = [path.name for path in paths if path.exists()]
@@ -67,11 +67,16 @@ class FileDesk:
         if there and not slicer.util.confirmOkCancelDisplay(question, windowTitle=_("LungDeepReg")):
             return
         try:
-            writeFiles(paths, kind, self.book.pairs, self._lattices())
+            writeFiles(paths, kind, self._everybodys() if kind == "table" else self.book.pairs, self._lattices())
         except (ValueError, OSError) as error:
             self._fail(str(error))
             return
         self._say(_("Written: {files}.").format(files=", ".join(path.name for path in paths)))
+
+    def _everybodys(self) -> list[LandmarkPair]:
+        """The pairs of all observers."""
+        everybody = [self.observers.find(name) for name in self.observers.names()]
+        return [pair for lists in everybody if lists is not None for pair in pairs_of(lists)]
 
     def _take(self, pairs: list[LandmarkPair]) -> None:
         """Put pairs into their observers' lists."""

@@ -8,12 +8,14 @@ from typing import Any
 
 import qt
 from LungDeepRegLib.landmark_review.pairs import LandmarkPair, Provenance, State
-from LungDeepRegLib.landmark_review.table import COLUMNS, PairErrors
+from LungDeepRegLib.landmark_review.table import PairErrors
 from slicer.i18n import tr as _
 
 LABEL = 0
-NUMBERS = range(2, 10)
-"""The columns of distances."""
+DISTANCES = tuple((axis, when) for axis in ("ds", "dx", "dy", "dz") for when in ("before", "after"))
+"""What the columns of distances show: what one asks for first comes first."""
+NUMBERS = range(2, 2 + len(DISTANCES))
+"""Where these columns are."""
 ROW_PIXELS = 22
 COLORS = {State.ACCEPTED: "#2e9d52", State.DOUBTFUL: "#d9822b", State.UNREVIEWED: "#8a8a8a"}
 SIGNS = {State.ACCEPTED: "\N{CHECK MARK}", State.DOUBTFUL: "?", State.UNREVIEWED: "\N{MIDDLE DOT}"}
@@ -21,9 +23,8 @@ SIGNS = {State.ACCEPTED: "\N{CHECK MARK}", State.DOUBTFUL: "?", State.UNREVIEWED
 
 def headers() -> list[str]:
     """The columns' titles."""
-    before = [_("before") + f"\n{name}" for name in COLUMNS]
-    after = [_("after") + f"\n{name}" for name in COLUMNS]
-    return [_("Pair"), _("State"), *before, *after, _("Placed"), _("Observer")]
+    times = {"before": _("before"), "after": _("after")}
+    return [_("Pair"), _("State"), *(f"{axis}\n{times[when]}" for axis, when in DISTANCES), _("Placed"), _("Observer")]
 
 
 def provenanceText(pair: LandmarkPair) -> str:
@@ -74,7 +75,7 @@ class PairTable:
     @property
     def label(self) -> str:
         """The label of the selected row, or empty."""
-        rows = self.widget.selectionModel().selectedRows()
+        rows = self.widget.selectionModel().selectedRows(LABEL)
         return self.labels()[rows[0].row()] if rows else ""
 
     def labels(self) -> list[str]:
@@ -167,9 +168,9 @@ class PairTable:
 
 def number(entry: PairErrors, column: int) -> float | None:
     """The distance in a column, in mm, or None."""
-    place = column - NUMBERS.start
-    found = entry.before if place < len(COLUMNS) else entry.after
-    return None if found is None else getattr(found, COLUMNS[place % len(COLUMNS)])
+    axis, when = DISTANCES[column - NUMBERS.start]
+    found = getattr(entry, when)
+    return None if found is None else getattr(found, axis)
 
 
 def natural(text: str) -> list[tuple[int, int, str]]:

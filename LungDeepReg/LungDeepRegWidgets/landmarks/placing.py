@@ -59,7 +59,7 @@ class Placing:
         self.assistant = Assistant(runner, self._onBusy, self._failed)
         self._fromCandidates = False
         self._candidate = -1
-        self._refusal = ""
+        self._remark = ""
 
     @property
     def active(self) -> bool:
@@ -95,7 +95,7 @@ class Placing:
         }
         if not self.gesture.active:
             return ""
-        return f"{self._refusal} {texts[self.gesture.part].format(label=label)}".strip()
+        return f"{self._remark} {texts[self.gesture.part].format(label=label)}".strip()
 
     def _goToNext(self, candidates: Any) -> None:
         done = [pair.fixed_ras for pair in self.book.pairs]
@@ -120,7 +120,7 @@ class Placing:
         except (NodeError, ValueError) as error:
             self._failed(str(error))
             return False
-        self._refusal = ""
+        self._remark = ""
         self.book.pause()
         assisted = self.ui.assistedCheckBox.checked and isThere(self.views.nodes.transform)
         self.gesture.start(lists, (FIXED,) if assisted else PARTS)
@@ -131,9 +131,9 @@ class Placing:
         inside = self.views.preset is not None and self.views.preset.imageContains(part, np.array(point))
         images = {FIXED: _("fixed"), MOVING: _("moving")}
         text = _("That is outside the {image} volume.")
-        self._refusal = "" if inside else text.format(image=images[part])
+        self._remark = "" if inside else text.format(image=images[part])
         self._told.say(self.task())
-        return self._refusal
+        return self._remark
 
     def _placed(self, part: str, point: tuple[float, ...]) -> None:
         """Show the point in the other views of its image, too; after the first click also where to look next."""
@@ -153,10 +153,14 @@ class Placing:
         if MOVING in points:
             self._add(points[FIXED], points[MOVING], Provenance.MANUAL)
             return
-        nodes = self.views.nodes
-        self.assistant.propose(
-            nodes, points[FIXED], lambda moving: self._add(points[FIXED], moving, Provenance.ASSISTED)
-        )
+
+        def proposed(moving: tuple[float, ...], score: float) -> None:
+            self._add(points[FIXED], moving, Provenance.ASSISTED)
+            text = _("Proposed, with a likeness of {score:.2f}: drag the point where it is wrong.")
+            self._remark = text.format(score=score)
+            self._told.say(self.task() or self._remark)
+
+        self.assistant.propose(self.views.nodes, points[FIXED], proposed)
 
     def _add(self, fixed: tuple[float, ...], moving: tuple[float, ...], provenance: Provenance) -> None:
         label = self.book.freeLabel()
