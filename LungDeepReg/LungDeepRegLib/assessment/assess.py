@@ -95,7 +95,7 @@ def assess(
     }
     rows = region_figures(regions.array, maps, where(known, determinant), inhale, lung_ml(pair, samples))
     figures = whole_figures(pair, phi, backward, samples, trust, rows[0])
-    warnings = remarks(samples, trust, rows)
+    warnings = remarks(samples, trust, ventilation[1], rows)
     step(1.0)
     return Assessment(
         samples.lattice, trust, *ventilation, regions, rows, {**figures, "inhale": inhale}, tuple(warnings)
@@ -131,13 +131,25 @@ def whole_figures(
     }
 
 
-def remarks(samples: LungSamples, trust: TrustMaps, rows: list[dict[str, Any]]) -> list[str]:
+def remarks(
+    samples: LungSamples, trust: TrustMaps, density: np.ndarray | None, rows: list[dict[str, Any]]
+) -> list[str]:
     """What should be known before the maps are read."""
     notes = []
     lungs = samples.in_lungs
-    unknown = float(np.mean(trust.trust[lungs] == NOT_MEASURED)) if lungs.any() else 1.0
+    unknown = unknown_share(trust.trust, lungs)
     if unknown > 0.01:
         notes.append(f"nothing is known about {unknown:.0%} of the lungs, where the moving image doesn't cover them")
+    if density is not None and (blank := unknown_share(density, lungs) - unknown) > 0.1:
+        notes.append(
+            f"ventilation by density isn't given in {blank:.0%} of the lungs, where they are below -950 HU (emphysema),"
+            " or too dense"
+        )
     if not any(row["region"].startswith(("Right", "Left")) for row in rows if row["region"] != WHOLE):
         notes.append("only one lung is in view, or the two can't be told apart: its side isn't given")
     return notes
+
+
+def unknown_share(values: np.ndarray, lungs: np.ndarray) -> float:
+    """The share of the lungs in which a map holds nothing."""
+    return float(np.mean(values[lungs] == NOT_MEASURED)) if lungs.any() else 1.0
