@@ -144,6 +144,8 @@ class LungDeepRegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.views = ViewsPanel(self.switch, ui("Views"))
         self.landmarks = LandmarksPanel(runner, self.switch, ui("Landmarks"))
         self.quality = QualityPanel(runner, self.switch, ui("Quality"), self.onResult)
+        self.quality.landmarkStatistics = self.landmarks.statistics
+        self.landmarks.onChange = self.quality.refresh
         self.apply = ApplyPanel(runner, ui("Apply"))
         self.series = SeriesPanel(runner, ui("Series"))
         self.report = ReportPanel(self.switch, ui("Report"))

@@ -1,5 +1,6 @@
 """The panel of landmarks: pairs of points that people place in both images, and what they say of the registration."""
 
+from collections.abc import Callable
 from typing import Any
 
 import slicer
@@ -7,10 +8,14 @@ import vtk
 
 from .panel import Panel
 from .presets.preset import PresetSwitch
+from .quality.checks import LandmarkErrors, landmarkErrorsOf
 
 
 class LandmarksPanel(Panel):
     """Lets observers place and review landmark pairs. What works on them is loaded with the first pair of images.
+
+    Attributes:
+        onChange: Called whenever the pairs, or what judges them, may have changed.
 
     Args:
         runner: Runs the worker's tasks.
@@ -19,6 +24,7 @@ class LandmarksPanel(Panel):
     """
 
     def __init__(self, runner: Any, switch: PresetSwitch, uiPath: str) -> None:
+        self.onChange: Callable[[], None] = lambda: None
         self._runner, self._switch = runner, switch
         self.widget = slicer.util.loadUI(uiPath)
         self.ui = slicer.util.childWidgetVariables(self.widget)
@@ -49,6 +55,10 @@ class LandmarksPanel(Panel):
         """Let go of a node that is about to be removed."""
         if self.desk is not None:
             self.desk.forget(node)
+
+    def statistics(self) -> LandmarkErrors | None:
+        """Errors of the current observer's pairs that count, or None where none does."""
+        return landmarkErrorsOf(self.desk.figures.rows()[0]) if self.desk is not None else None
 
     def cancel(self) -> None:
         """Stop placing and computing."""
@@ -84,7 +94,7 @@ class LandmarksPanel(Panel):
                 return
             from .landmarks.desk import Desk
 
-            self.desk = Desk(self.ui, self._switch, self._runner)
+            self.desk = Desk(self.ui, self._switch, self._runner, lambda: self.onChange())
         if there:
             self.desk.setObserver(observer)
             self.desk.setImages(fixed, moving, self._nodes)

@@ -73,7 +73,8 @@ class ViewsPanel(Panel):
         if not changed:
             return
         self._withoutOffset = None
-        self._switch.leave()
+        if name:
+            self._switch.leave()
         self._update()
         if name and not missing(name, nodes):
             self._choose(name)

@@ -1,10 +1,12 @@
 """The review of landmark pairs: eleven pairs of two observers, judged by keys, against values computed by hand."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from LungDeepRegLib.landmark_review.pairs import LandmarkPair, Provenance, State
+from LungDeepRegLib.quality.thresholds import LANDMARKS
 
 from Testing.slicer.gui import click
 from Testing.slicer.scene import from_world, linear_transform
@@ -306,3 +308,17 @@ def test_the_pairs_come_back_with_the_scene(case, places, tmp_path):
         np.testing.assert_allclose(now.moving_ras, was.moving_ras, atol=1e-6)
         assert replace(now, fixed_ras=was.fixed_ras, moving_ras=was.moving_ras) == was
     assert "doubtful, locked" in case.row("2")[1]
+
+
+def test_the_quality_light_follows_the_pairs(case, places):
+    figures = {"seconds_total": 1.0, "device": "cpu", "folded_percent": 0.0, "folded_percent_lung": None}
+    case.widget.register.parameters.summary = json.dumps(figures)
+
+    def light():
+        return next(check for check in case.widget.quality.checks() if check.name == LANDMARKS)
+
+    assert light().value is None
+    place_all(case, places)
+    shown_error = case.panel.statistics()[0]["ds"].mean
+    assert light().value == pytest.approx(shown_error)
+    assert f"{shown_error:.3g} mm" in case.widget.quality.ui.checksTable.item(0, 2).text()

@@ -34,10 +34,11 @@ class Desk:
         ui: The panel's widgets.
         switch: Lends the views.
         runner: Runs the worker's tasks.
+        onChange: Called whenever the pairs, or what judges them, may have changed.
     """
 
-    def __init__(self, ui: Any, switch: PresetSwitch, runner: Any) -> None:
-        self.ui, self._message, self._updating = ui, "", False
+    def __init__(self, ui: Any, switch: PresetSwitch, runner: Any, onChange: Action) -> None:
+        self.ui, self._onChange, self._message, self._updating = ui, onChange, "", False
         self._made: PairLists | None = None
         self.observers, self.views = Observers(), ReviewViews(switch)
         self.book = PairBook(self.views.seen, self.update, self._onAssisted)
@@ -92,7 +93,7 @@ class Desk:
             self.placing.cancel()
         own = nodes is not None and (nodes.fixed, nodes.moving) == (fixed, moving)
         self.observers.fixed, self.observers.moving = fixed, moving
-        self.views.nodes = nodes if own else ResultNodes(fixed=fixed, moving=moving)
+        self.views.setNodes(nodes if own else ResultNodes(fixed=fixed, moving=moving))
         self.refresh()
 
     def setObserver(self, name: str) -> None:
@@ -196,6 +197,7 @@ class Desk:
         self.ui.statusLabel.text = "\n".join(filter(None, [self._message or self._summary(), *doubts]))
         self._showButtons()
         self._updating = False
+        self._onChange()
 
     def _showButtons(self) -> None:
         ui, views, current = self.ui, self.views, self.actions.current

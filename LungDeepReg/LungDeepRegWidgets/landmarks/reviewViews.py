@@ -57,6 +57,13 @@ class ReviewViews:
         if self.preset is None or self.preset.compared != compared:
             self._switch.choose(lambda stage, nodes: LandmarkReview(stage, nodes, self.lists, compared), self.nodes)
 
+    def setNodes(self, nodes: ResultNodes) -> None:
+        """Review other images, or another result of them: what is shown of the last one is left."""
+        otherImages = (nodes.fixed, nodes.moving) != (self.nodes.fixed, self.nodes.moving)
+        self.nodes = nodes
+        if otherImages or self.compared:
+            self.leave()
+
     def setLists(self, lists: PairLists | None) -> None:
         """Show another observer's points."""
         self.lists = lists
