@@ -126,11 +126,13 @@ class TestTrust:
     def test_nothing_is_known_where_the_moving_image_ends(self):
         pair, phi = scaled_pair(1.0)
         part = Volume(pair.moving.array[:20], pair.moving.ijk_to_ras)
-        found = assess(replace(pair, moving=part, moving_mask=pair.moving_mask[:20]), phi)
-        z = apply(found.lattice.ijk_to_ras, np.argwhere(found.regions.array > 0)[:, ::-1].astype(float))[:, 2]
-        trust = found.trust.trust[found.regions.array > 0]
-        assert (trust[z < 30] != NOT_MEASURED).all()
-        assert (trust[z > 50] == NOT_MEASURED).all()
+        found = assess(replace(pair, moving=part, moving_mask=pair.moving_mask[:20]), phi, backward=phi)
+        lungs = found.regions.array > 0
+        z = apply(found.lattice.ijk_to_ras, np.argwhere(lungs)[:, ::-1].astype(float))[:, 2]
+        ventilation = found.jacobian_ventilation, found.density_ventilation
+        for values in (*vars(found.trust).values(), *ventilation):
+            assert (values[lungs][z < 36] != NOT_MEASURED).all()
+            assert (values[lungs][z > 41] == NOT_MEASURED).all()
         assert any("nothing is known about" in warning for warning in found.warnings)
 
     def test_without_lungs(self):

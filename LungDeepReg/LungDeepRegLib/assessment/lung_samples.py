@@ -47,6 +47,7 @@ class LungSamples:
         expected: What the moving image lets expect of the fixed one, comparable with ``fixed``.
         jacobian: ``det(d phi / d x)``.
         lungs: Fixed lungs, bool.
+        covered: Where phi(x) lies in the moving image, bool.
         judged: Those of them that count: covered by the moving image and not at the lungs' surface.
         ct: Whether these are densities.
     """
@@ -57,6 +58,7 @@ class LungSamples:
     expected: np.ndarray
     jacobian: np.ndarray
     lungs: np.ndarray
+    covered: np.ndarray
     judged: np.ndarray
     ct: bool
 
@@ -64,6 +66,11 @@ class LungSamples:
     def in_lungs(self) -> np.ndarray:
         """Nodes of the maps at least half of which is lung, bool."""
         return blocks(self.lungs, FINER) >= FINER**3 / 2
+
+    @property
+    def known(self) -> np.ndarray:
+        """Those of them at least half of whose lung the moving image covers: elsewhere phi was only carried on, bool."""
+        return self.in_lungs & (2 * blocks(self.lungs & self.covered, FINER) >= blocks(self.lungs, FINER))
 
 
 def sample_lungs(pair: Pair, phi: DisplacementField) -> LungSamples:
@@ -95,7 +102,7 @@ def sample_lungs(pair: Pair, phi: DisplacementField) -> LungSamples:
         expected = np.minimum(moving * np.clip(jacobian, 0, VOLUME_CHANGES[1]), DENSEST)
     else:
         expected = fitted(fixed, moving, judged)
-    return LungSamples(lattice, fixed, moving, expected, jacobian, lungs, judged, ct)
+    return LungSamples(lattice, fixed, moving, expected, jacobian, lungs, covered, judged, ct)
 
 
 def maps_lattice(mask: np.ndarray, lattice: Lattice) -> Lattice:

@@ -67,7 +67,7 @@ def trust_maps(samples: LungSamples, phi: DisplacementField, backward: Displacem
     variance = found.first_variance + noise
     residual = np.sqrt(found.mean_square)
     correlation = found.covariance / np.sqrt(variance * (found.second_variance + noise))
-    known = samples.in_lungs & (found.count >= LEAST_VOXELS)
+    known = samples.known & (found.count >= LEAST_VOXELS)
     evidence = {"constant": np.float32(1), "correlation": correlation, "ratio": residual / np.sqrt(variance)}
     kind, consistency = "densities" if samples.ct else "signal", None
     if backward is not None:

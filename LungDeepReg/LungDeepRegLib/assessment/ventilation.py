@@ -53,11 +53,11 @@ def signed(ratio: np.ndarray, inhale: str | None) -> np.ndarray:
 
 
 def jacobian_map(samples: LungSamples) -> tuple[np.ndarray, np.ndarray]:
-    """The mean Jacobian determinant of each node, ``(K, J, I)``, and where it is known: in the lungs, unfolded."""
+    """The mean Jacobian determinant of each node, ``(K, J, I)``, and where it is known: in lungs that are covered, unfolded."""
     lung = blocks(samples.lungs, FINER)
     mean = blocks(samples.jacobian * samples.lungs, FINER) / np.maximum(lung, 1)
     low, high = VOLUME_CHANGES
-    return mean, samples.in_lungs & (mean > low) & (mean < high)
+    return mean, samples.known & (mean > low) & (mean < high)
 
 
 def jacobian_ventilation(samples: LungSamples, inhale: str | None) -> np.ndarray:
@@ -75,7 +75,7 @@ def density_ventilation(samples: LungSamples, inhale: str | None) -> np.ndarray 
         return None
     found = local_moments(samples.fixed, samples.moving, samples.judged, FINER, NEAR)
     fixed_air, moving_air = (1 - mean / 1000 for mean in (found.first_mean, found.second_mean))
-    known = samples.in_lungs & (found.count >= LEAST_VOXELS)
+    known = samples.known & (found.count >= LEAST_VOXELS)
     for air in (fixed_air, moving_air):
         known &= (air > LEAST_AIR) & (air < 1 - LEAST_TISSUE)
     fixed_air, moving_air = (np.where(known, air, 0.5) for air in (fixed_air, moving_air))
