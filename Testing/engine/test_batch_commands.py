@@ -20,8 +20,8 @@ from LungDeepRegLib.landmarks import Landmarks
 from LungDeepRegLib.phantom import chest_lattice
 from LungDeepRegLib.phantom.pair import PhantomConfig
 from LungDeepRegLib.phantom.series import PhantomSeries
-from LungDeepRegLib.results.output_files import CASE_RECORD, IMAGES, OTHERS
-from LungDeepRegLib.results.staging import remove_unfinished
+from LungDeepRegLib.results.output_files import IMAGES, OTHERS
+from LungDeepRegLib.results.staging import CASE_RECORD, remove_unfinished
 
 from Testing.engine.batch_work import case_in
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..image_io.files import extension
-from ..results.output_files import CASE_RECORD
+from ..results.staging import CASE_RECORD
 from .case import FILES, SERIES, Case
 
 PIECE_BYTES = 1 << 20

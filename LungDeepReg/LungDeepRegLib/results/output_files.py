@@ -18,6 +18,7 @@ from ..landmarks import Landmarks, shortened
 from ..volume import Volume
 from .images import by_world_identity, difference, jacobian_volume, stored, warped_mask
 from .pair import Pair
+from .staging import CASE_RECORD
 
 FORMATS = ("nii.gz", "nrrd", "mha")
 IMAGES = {
@@ -41,8 +42,6 @@ OTHERS = {
     **REPORT_FILES,
     "summary.json": "all figures",
 }
-CASE_RECORD = "case.json"
-"""Beside the files of a result in a batch: what it was made of (see :mod:`batch.record`)."""
 WRITERS = 2
 """Compressing takes longer than computing, and gains from a second core."""
 UNREACHED_MM = 0.5

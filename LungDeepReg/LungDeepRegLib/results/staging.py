@@ -11,6 +11,9 @@ from pathlib import Path
 
 from ..image_io.files import FileError, reason
 
+CASE_RECORD = "case.json"
+"""Beside the files of a result in a batch: what it was made of (see :mod:`batch.record`)."""
+
 
 class OutputError(ValueError):
     """Results that can't be written: the message names the place and says why."""
