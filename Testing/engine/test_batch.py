@@ -8,7 +8,7 @@ import sys
 import unicodedata
 
 import pytest
-from LungDeepRegLib.batch.case import Case, folder_name
+from LungDeepRegLib.batch.case import Answer, Case, folder_name
 from LungDeepRegLib.batch.lock import sole_use
 from LungDeepRegLib.batch.manifest import read_manifest
 from LungDeepRegLib.batch.record import Standing, standing
@@ -61,6 +61,12 @@ class TestManifest:
             "manifest.csv, line 7, case: found 'P1' here and 'p1' in line 8, expected different names",
             "manifest.csv, line 8, case: found 'p1' here and 'P1' in line 7, expected different names",
         ]
+
+    def test_a_path_that_no_file_can_have_spoils_its_own_line_only(self, images):
+        cases = read_manifest(manifest(images, "case,fixed,moving", f"long,{'x' * 300},b.nii", "good,a.nii,b.nii"))
+        assert cases[0].problem.startswith("manifest.csv, line 2, fixed: ")
+        assert cases[0].problem.endswith("xxx: File name too long")
+        assert cases[1].problem == ""
 
     @pytest.mark.parametrize(
         ("lines", "said"),
@@ -160,6 +166,51 @@ class TestRunner:
         assert len(begun(tmp_path, "a")) == 2
         (answer,) = self.run([case], tmp_path, overwrite=True)
         assert answer.earlier
+
+    def test_an_input_that_cannot_be_read_fails_alone(self, tmp_path, monkeypatch):
+        cases = [case_in(tmp_path, name, "write") for name in "ab"]
+        self.run(cases, tmp_path)
+
+        def refuse(path):
+            raise PermissionError(13, "Permission denied", str(path))
+
+        monkeypatch.setattr("LungDeepRegLib.batch.record.sha256", refuse)
+        (tmp_path / "a_moving.txt").write_text("another", encoding="utf-8")
+        first, second = self.run(cases, tmp_path)
+        assert first.error == f"manifest.csv, line a: {tmp_path / 'a_moving.txt'}: can't be read (Permission denied)"
+        assert second.earlier
+        assert len(begun(tmp_path, "a")) == 1
+
+    def test_a_table_that_is_kept_open_stops_nobody(self, tmp_path):
+        """On Windows nobody can replace a file that a spreadsheet shows; here a folder is in its place."""
+        cases = [case_in(tmp_path, name, "write") for name in "abc"]
+        table, told, warned = tmp_path / "out" / "cases.csv", [], []
+
+        def tell(case, answer):
+            told.append(case.name)
+            if case.name == "a":
+                table.unlink()
+                table.mkdir()
+            elif case.name == "c":
+                table.rmdir()
+
+        self.run(cases, tmp_path, tell=tell, warn=warned.append)
+        assert told == ["a", "b", "c"]
+        assert len(warned) == 1
+        assert "cases.csv: " in warned[0]
+        assert table.read_text(encoding="utf-8").count(",done,") == 3
+
+    def test_a_result_that_is_not_there_is_not_done(self, tmp_path):
+        """As of a worker that sees another disk by the same path."""
+        case = case_in(tmp_path, "a", "write")
+
+        def elsewhere(job, threads):
+            return Answer(summary={"dice_after": 0.9}, seconds=1.0)
+
+        (answer,) = run_batch([case], tmp_path / "out", SETTINGS, elsewhere, one_by_one)
+        assert answer.error.startswith(f"manifest.csv, line a: {tmp_path / 'out' / 'a'}: its worker says that it is")
+        (row,) = json.loads((tmp_path / "out" / "cases.json").read_text(encoding="utf-8"))
+        assert (row["status"], row["dice_after"]) == ("failed", None)
 
     def test_folders_of_others_are_left_alone(self, tmp_path):
         case = case_in(tmp_path, "a", "write")

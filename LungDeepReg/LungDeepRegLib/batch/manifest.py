@@ -61,11 +61,14 @@ def problems(row: Row, inputs: Mapping[str, str | None]) -> Iterator[str]:
 
 
 def missing_files(inputs: Mapping[str, str | None]) -> Iterator[str]:
-    """Files that are named but aren't there."""
+    """Files that are named but aren't there, or can't be looked at."""
     for name in FILES:
         path = inputs[name]
-        if path and not Path(path).exists():
-            yield f", {name}: {path}: no such file or folder"
+        try:
+            if path and not Path(path).exists():
+                yield f", {name}: {path}: no such file or folder"
+        except OSError as error:
+            yield f", {name}: {path}: {error.strerror or error}"
 
 
 def unique(cases: Sequence[Case]) -> list[Case]:

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ..results.staging import failing_as_output, remove_unfinished
+from ..results.staging import OutputError, failing_as_output, remove_unfinished
 from .case import Answer, Case
 from .lock import sole_use
 from .record import Standing, standing
@@ -69,12 +69,13 @@ def run_batch(
         check_tables_place(out)
         for name in RESERVED:
             remove_unfinished(out / name)
-        batch = Batch(cases, out, settings, tell)
+        batch = Batch(cases, out, settings, tell, warn)
         begun_before = {number for number, case in enumerate(cases) if remove_unfinished(out / case.folder)}
         try:
             jobs = batch.sorted_out(overwrite=overwrite)
             # What was running when an earlier batch was killed may have been the reason, so it comes last.
             batch.run(sorted(jobs, key=lambda number: number in begun_before), jobs, work, scheduler)
+            batch.write()
         except KeyboardInterrupt as error:
             done = sum(not answer.error for answer in batch.answers.values())
             msg = f"interrupted; {done} of {len(cases)} cases are done, and the same command goes on from there"
@@ -86,11 +87,14 @@ def run_batch(
 
 
 class Batch:
-    """The cases of a batch with what became of them so far, which the table on disk always shows."""
+    """The cases of a batch with what became of them so far, which the table on disk shows meanwhile."""
 
-    def __init__(self, cases: Sequence[Case], out: Path, settings: Mapping[str, Any], tell: Tell) -> None:
-        self.cases, self.out, self.settings, self.tell = cases, out, settings, tell
+    def __init__(
+        self, cases: Sequence[Case], out: Path, settings: Mapping[str, Any], tell: Tell, warn: Callable[[str], None]
+    ) -> None:
+        self.cases, self.out, self.settings, self.tell, self.warn = cases, out, settings, tell, warn
         self.answers: Answers = {}
+        self.warned = False
 
     def sorted_out(self, *, overwrite: bool) -> dict[int, Job]:
         """The cases that are still to be done, by their number; the others are answered."""
@@ -110,7 +114,10 @@ class Batch:
         if case.problem:
             return Answer(error=case.problem), None
         folder = (self.out / case.folder).absolute()
-        how_far, found = standing(folder, case, self.settings)
+        try:
+            how_far, found = standing(folder, case, self.settings)
+        except OSError as error:
+            return Answer(error=f"{case.origin}: {unreadable(error)}"), None
         if how_far is Standing.DONE:
             return kept(folder), None
         if how_far is Standing.OTHER and not overwrite:
@@ -127,11 +134,23 @@ class Batch:
         with closing(scheduler([jobs[number] for number in order], once)) as answers:
             for job, answer in answers:
                 remove_unfinished(job.folder)
+                if not answer.error and not listed(job.folder):
+                    error = f"{job.folder}: its worker says that it is done, but it isn't there; workers must see --out"
+                    answer = Answer(error=f"{error} by the same path", seconds=answer.seconds)
                 if answer.error and not answer.error.startswith(job.case.origin):
                     answer = replace(answer, error=f"{job.case.origin}: {answer.error}")
                 self.answers[numbers[id(job)]] = answer
-                self.write()
+                self.write_meanwhile()
                 self.tell(job.case, answer)
+
+    def write_meanwhile(self) -> None:
+        """The table, if it can be replaced: on Windows it can't while a spreadsheet shows it; the cases still go on."""
+        try:
+            self.write()
+        except OutputError as error:
+            if not self.warned:
+                self.warn(f"{error}; it is tried again after each case")
+            self.warned = True
 
     def write(self) -> None:
         """The table."""
@@ -141,9 +160,21 @@ class Batch:
 def done_once(work: Work, settings: Mapping[str, Any], job: Job, threads: int | None) -> Answer:
     """Let a case be registered, unless a worker did so and died before it could say so; begun ones are cleared away."""
     remove_unfinished(job.folder)
-    if standing(job.folder, job.case, settings)[0] is Standing.DONE:
-        return replace(kept(job.folder), earlier=False)
-    return work(job, threads)
+    try:
+        how_far, _ = standing(job.folder, job.case, settings)
+    except OSError as error:
+        return Answer(error=unreadable(error))
+    return replace(kept(job.folder), earlier=False) if how_far is Standing.DONE else work(job, threads)
+
+
+def unreadable(error: OSError) -> str:
+    """Why a case can't be compared with what is in its folder."""
+    return f"{error.filename}: can't be read ({error.strerror or error})"
+
+
+def listed(folder: Path) -> bool:
+    """Whether a folder is there: network drives remember for a while that it wasn't, but list anew what there is."""
+    return any(path.name == folder.name for path in folder.parent.iterdir())
 
 
 def kept(folder: Path) -> Answer:
