@@ -10,7 +10,7 @@ from LungDeepRegLib.mrml import NodeError, Series, curves_of, publish_curves
 
 from Testing.slicer.mrml_cases import TABLE, everything, fail_after
 from Testing.slicer.scene import linear_transform
-from Testing.slicer.series_cases import PHANTOM, breathing, landmarks_node, sequence_of, world
+from Testing.slicer.series_cases import IMAGES, PHANTOM, breathing, landmarks_node, sequence_of, world
 from Testing.slicer.test_mrml_series import publish, reloaded
 
 VALUES = ("0", "20", "50")
@@ -71,6 +71,17 @@ class TestCurves:
         series = Series(*breathing(scene, (0, 2, 5)), "0")
         publish(series, "50", warped=False)
         assert curves_of(series, markups).phases == ("0 %", "50 %")
+
+    def test_phases_whose_image_has_changed_are_left_out(self, scene, series, markups):
+        slicer.util.updateVolumeFromArray(series.sequence.GetDataNodeAtValue("20"), IMAGES[2].array + 1)
+        assert curves_of(series, markups).phases == ("0 %", "50 %")
+        moved = np.array(TABLE)
+        moved[1, 3] += 1
+        series.browser.GetProxyNode(series.sequence).SetAndObserveTransformNodeID(
+            linear_transform(scene, moved).GetID()
+        )
+        with pytest.raises(NodeError, match="4D CT: found no registered phase"):
+            curves_of(series, markups)
 
     def test_loaded_transforms_give_the_same(self, application, series, markups, tmp_path):
         before = curves_of(series, markups).positions

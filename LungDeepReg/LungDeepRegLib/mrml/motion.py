@@ -16,7 +16,7 @@ from .changes import Changes, all_or_nothing, remove_node
 from .outputs import RESULT_ATTRIBUTE, ROLE_PREFIX
 from .phi import phi_of
 from .sequences import master_sequence
-from .series import Series, registered_phases
+from .series import Series, registered_phases, up_to_date
 from .volumes import NodeError
 
 LANDMARKS_ROLE = f"{ROLE_PREFIX}landmarks"
@@ -49,6 +49,8 @@ class CurveNodes:
 def curves_of(series: Series, markups: slicer.vtkMRMLMarkupsNode | None) -> MotionCurves:
     """The motion curves of a list of landmarks that were placed in the reference phase, over the registered phases.
 
+    A phase whose image, or the reference's, isn't what was registered any more is left out.
+
     Raises:
         NodeError: No list or an empty one, a landmark outside the reference image, or no registered phase yet.
         LandmarkError: A label that stands twice.
@@ -64,7 +66,7 @@ def curves_of(series: Series, markups: slicer.vtkMRMLMarkupsNode | None) -> Moti
     for value in series.values:
         if value == series.reference:
             maps.append((series.title(value), None))
-        elif transforms is not None and value in known:
+        elif transforms is not None and value in known and up_to_date(series, value, known[value][0]):
             maps.append((series.title(value), node_map(transforms.GetDataNodeAtValue(value))))
     if len(maps) < 2:
         msg = f"{series.sequence.GetName()}: found no registered phase, expected one or more; register the series first"

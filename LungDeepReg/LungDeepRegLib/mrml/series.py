@@ -158,6 +158,14 @@ def registered_phases(series: Series, *, warped: bool) -> dict[str, tuple[MadeOf
     }
 
 
+def up_to_date(series: Series, value: str, known: MadeOf) -> bool:
+    """Whether what a phase's results were made of is still there, whatever the settings were."""
+    try:
+        return series.made_of(value, known.settings) == known
+    except ValueError:  # the image is gone, or is none that can be registered
+        return False
+
+
 def publish_phase(series: Series, value: str, result: PhaseResult) -> None:
     """Put a phase's results into the series' sequences, which are made with the first one; earlier ones are replaced.
 
