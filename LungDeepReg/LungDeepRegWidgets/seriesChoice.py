@@ -23,9 +23,21 @@ class SeriesChoice:
         self._series: Any = None
 
     @property
+    def images(self) -> Any:
+        """The browser's sequence of images, or None; results of ours, which may be all that is left in it, are none."""
+        browser = self.parameters.seriesBrowser
+        if not phasesOf(browser):
+            return None
+        from LungDeepRegLib import mrml
+        from LungDeepRegLib.mrml.outputs import RESULT_ATTRIBUTE
+
+        found = mrml.image_sequences(browser)
+        return next((sequence for sequence in found if sequence.GetAttribute(RESULT_ATTRIBUTE) is None), None)
+
+    @property
     def names(self) -> list[str]:
         """The phases for people."""
-        return phasesOf(self.parameters.seriesBrowser)
+        return phasesOf(self.parameters.seriesBrowser) if self.images is not None else []
 
     @property
     def values(self) -> list[str]:
@@ -48,8 +60,7 @@ class SeriesChoice:
         """
         from LungDeepRegLib import mrml
 
-        browser = self.parameters.seriesBrowser
-        series = mrml.Series(browser, mrml.image_sequences(browser)[0], self.reference)
+        series = mrml.Series(self.parameters.seriesBrowser, self.images, self.reference)
         if series != self._series:  # the one that is kept knows the images' checksums
             self._series = series
         return self._series
@@ -117,5 +128,9 @@ class SeriesChoice:
             return LEFT, str(error)
         if not same:
             return LEFT, _("registered with other settings or images")
-        dice = known[1].get("dice_after")
-        return DONE, _("registered") if dice is None else _("registered, Dice {dice:.3f}").format(dice=dice)
+        figures = known[1]
+        dice, folded = figures["dice_after"], figures["folded_percent"]
+        texts = [_("registered") if dice is None else _("registered, Dice {dice:.3f}").format(dice=dice)]
+        if folded:
+            texts.append(_("{percent:.2g} % folded").format(percent=folded))
+        return DONE, "; ".join([*texts, *figures["warnings"]])

@@ -28,6 +28,7 @@ class SeriesPanel(Panel):
         self._run: SeriesRun | None = None
         self._failures: dict[str, str] = {}
         self._observers: list[tuple[Any, int]] = []
+        self._browser: Any = None
         self._shown: Any = None
         self.widget = slicer.util.loadUI(uiPath)
         self.ui = slicer.util.childWidgetVariables(self.widget)
@@ -56,6 +57,10 @@ class SeriesPanel(Panel):
             selector.setCurrentNode(getattr(parameters, name) if parameters is not None else None)
         self.ui.warpedCheckBox.checked = parameters is None or parameters.seriesWarpedWanted
         if parameters is not None:
+            if self._browser is not parameters.seriesBrowser:  # what was said was of another image
+                self._browser = parameters.seriesBrowser
+                self._failures.clear()
+                self.ui.statusLabel.text = self.ui.curvesLabel.text = ""
             self._choice = SeriesChoice(parameters, self._failures)
             for node in filter(None, (parameters, parameters.seriesBrowser)):
                 self._observers.append((node, node.AddObserver(vtk.vtkCommand.ModifiedEvent, self._follow)))
@@ -63,17 +68,18 @@ class SeriesPanel(Panel):
 
     def forget(self, node: Any) -> None:
         """Let go of a node that is about to be removed; a run that needs it stops."""
-        if self._run is not None and node in (self._run.series.browser, self._run.series.sequence):
+        stopped = self._run is not None and node in (self._run.series.browser, self._run.series.sequence)
+        if stopped:
             self.cancel()
+        if self._choice is not None:
+            parameters = self._choice.parameters
+            for _selector, name in self._selectors():
+                if getattr(parameters, name) is node:
+                    setattr(parameters, name, None)
+                    self.setParameters(parameters)
+        if stopped:
             text = _("Stopped: {name} was removed. The phases that were registered are kept.")
             self.ui.statusLabel.text = text.format(name=node.GetName())
-        if self._choice is None:
-            return
-        parameters = self._choice.parameters
-        for _selector, name in self._selectors():
-            if getattr(parameters, name) is node:
-                setattr(parameters, name, None)
-                self.setParameters(parameters)
 
     def cancel(self) -> None:
         """Stop at once; finished phases are kept."""
@@ -87,8 +93,6 @@ class SeriesPanel(Panel):
         if self._choice is not None and self._choice.parameters.seriesBrowser is not browser:
             parameters = self._choice.parameters
             parameters.seriesBrowser, parameters.seriesReference = browser, ""
-            self.ui.statusLabel.text = self.ui.curvesLabel.text = ""
-            self._failures.clear()
             self.setParameters(parameters)
 
     def onReference(self, index: int) -> None:
@@ -136,13 +140,12 @@ class SeriesPanel(Panel):
         from LungDeepRegLib.worker.messages import STAGES
 
         run, stages = self._run, STAGES["phase"]
-        title = run.series.title(value)
         self.ui.progressBar.value = int(
             100 * (run.finished + (stages.index(stage) + fraction) / len(stages)) / run.count
         )
         text = _("Phase {title}, {number} of {count}: {stage}...")
         self.ui.statusLabel.text = text.format(
-            title=title, number=run.finished + 1, count=run.count, stage=STAGE_TEXTS[stage]
+            title=run.titles[value], number=run.finished + 1, count=run.count, stage=STAGE_TEXTS[stage]
         )
 
     def onPhaseFailed(self, value: str, message: str) -> None:
@@ -156,7 +159,7 @@ class SeriesPanel(Panel):
         self.ui.statusLabel.text = text.format(done=run.registered, count=run.count)
         self._update()
         if self._failures:
-            lines = [f"{run.series.title(value)}: {message}" for value, message in self._failures.items()]
+            lines = [f"{run.titles[value]}: {message}" for value, message in self._failures.items()]
             text = _("These phases were not registered; the others are in the scene:")
             slicer.util.errorDisplay("\n".join([text, *lines]), windowTitle=_("LungDeepReg"))
 

@@ -27,6 +27,7 @@ class SeriesRun:
 
     Attributes:
         count: How many phases there are in this run.
+        titles: These phases for people, by index value, also of one that is gone meanwhile.
         registered: How many of them have been registered so far.
         current: The index value of the one that is running.
 
@@ -49,6 +50,7 @@ class SeriesRun:
         listener: Listener,
     ) -> None:
         self.series, self.count = series, len(values)
+        self.titles = {value: series.title(value) for value in values}
         self._runner, self._request, self._settings, self._listener = runner, dict(request), settings, listener
         self._waiting = list(values)
         self._stopped = False

@@ -35,6 +35,7 @@ class Worker:
 
     def __init__(self, runner, monkeypatch):
         self.asked, self.masks, self.waiting, self.cancelled = [], [], None, 0
+        self.figures = {}
         monkeypatch.setattr(runner, "run", self.run)
         monkeypatch.setattr(runner, "cancel", self.cancel)
 
@@ -63,7 +64,7 @@ class Worker:
                     "field": true_field(*phases, 12.0),
                     "warped": warped if request["warped_wanted"] else None,
                     "fixed_lungs": IMAGES[0].with_array((IMAGES[0].array < -500).astype(np.uint8)),
-                    "figures": {"dice_after": 0.9},
+                    "figures": {"dice_after": 0.9, "folded_percent": 0.0, "warnings": []} | self.figures,
                 }
             )
 
@@ -145,6 +146,12 @@ class TestRunning:
         assert not panel.busy
         assert not panel.ui.registerSeriesButton.enabled
         assert panel.ui.registerSeriesButton.toolTip == "All phases are registered with these settings"
+
+    def test_warnings_and_folding_are_shown(self, panel, breath, worker):
+        click(panel.ui.registerSeriesButton)
+        worker.figures = {"dice_after": None, "folded_percent": 0.52, "warnings": ["alignment: it may be wrong"]}
+        worker.finish()
+        assert states(panel)["20 %"] == "registered; 0.52 % folded; alignment: it may be wrong"
 
     def test_cancel_keeps_what_is_there_and_a_further_run_goes_on(self, panel, breath, worker):
         click(panel.ui.registerSeriesButton)
@@ -253,6 +260,37 @@ class TestRunning:
             "20 %": "4D CT 20 %: no contrast",
             "50 %": "registered, Dice 0.900",
         }
+
+    def test_a_phase_that_is_removed_meanwhile_is_named(self, slicer_application, panel, breath, worker):
+        click(panel.ui.registerSeriesButton)
+        breath.sequence.RemoveDataNodeAtValue("20")
+        worker.waiting[1]("refine", 0.7)
+        assert panel.ui.statusLabel.text.startswith("Phase 20 %, 1 of 2")
+        worker.finish(2)
+        (message,) = slicer_application.take_messages()
+        assert "20 %: breath: found no phase '20'" in message.text
+        assert panel.ui.statusLabel.text == "Done: 1 of 2 phases registered."
+
+    def test_results_that_are_left_are_no_image(self, panel, breath, worker):
+        click(panel.ui.registerSeriesButton)
+        worker.finish(2)
+        transforms = breath.results("transform")
+        slicer.mrmlScene.RemoveNode(breath.sequence)
+        assert breath.browser.GetMasterSequenceNode() is transforms
+        panel.onWarped(False)
+        assert states(panel) == {}
+        assert not panel.ui.registerSeriesButton.enabled
+
+    def test_what_failed_in_one_scene_is_not_said_of_another(self, slicer_application, panel, breath, worker, tmp_path):
+        click(panel.ui.registerSeriesButton)
+        worker.finish()
+        slicer_application.save_scene(tmp_path / "half.mrb")
+        worker.fail("4D CT 50 %: no contrast")
+        slicer_application.take_messages()
+        panel._failures["20"] = "no contrast"
+        slicer_application.load_scene(tmp_path / "half.mrb")
+        assert states(panel) == {"0 %": "reference", "20 %": "registered, Dice 0.900", "50 %": "not registered"}
+        assert panel.ui.statusLabel.text == ""
 
     @pytest.mark.parametrize("gone", ["browser", "sequence"])
     def test_a_removed_image_stops_it(self, panel, breath, worker, gone):

@@ -116,7 +116,8 @@ def check_steady(browser: slicer.vtkMRMLSequenceBrowserNode, shown: slicer.vtkMR
         if browser.GetSequenceNode(parent) is not None:
             msg = (
                 f"{shown.GetName()}: found the transform {parent.GetName()} above it, which changes from phase to"
-                " phase, expected one that stays; make volumes of the phases with the transform hardened"
+                " phase, expected one that stays; take the volume out of it, or make volumes of the phases with the"
+                " transform hardened"
             )
             raise NodeError(msg)
         parent = parent.GetParentTransformNode()
