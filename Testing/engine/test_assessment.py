@@ -9,7 +9,7 @@ import pytest
 from LungDeepRegLib.assessment import NAMES, AssessmentError, assess
 from LungDeepRegLib.assessment.local_moments import local_moments
 from LungDeepRegLib.assessment.regions import find_regions, sides
-from LungDeepRegLib.displacement_field import DisplacementField
+from LungDeepRegLib.displacement_field import DisplacementField, lattice_points
 from LungDeepRegLib.geometry import Lattice, apply, covering_lattice, index_box
 from LungDeepRegLib.intensity import Intensity, choose_intensity
 from LungDeepRegLib.phantom import PhantomConfig, chest_lattice, make_pair
@@ -251,6 +251,23 @@ class TestRegions:
         lungs, x, z = two_blocks("axial", gap=10, bridge=0)
         lobes = lungs.with_array(lungs.array & (x > 0) & (np.abs(z) > 3))
         assert set(np.unique(find_regions(lobes).array)) == {0, 7, 8, 9}
+
+    def test_a_lung_around_its_diaphragm_is_one(self):
+        """The base of one lung is a ring around the dome, with its deepest places on either side of it."""
+        _, j, i = np.meshgrid(*(np.arange(n) * 3.0 for n in (30, 60, 60)), indexing="ij")
+        across, along = i - 90, j - 90
+        ring = np.abs(np.hypot(across, along) - 60) < 19 + 5 * np.abs(across) / 60
+        lungs = np.pad(ring & (along < 40), 2)
+        assert set(np.unique(sides(lungs, Lattice(lungs.shape, np.diag([3.0, 3.0, 3.0, 1.0]))))) == {0, 3}
+
+    def test_a_trachea_above_it_moves_no_third(self):
+        lungs, x, z = two_blocks("oblique", gap=10, bridge=0)
+        _, y, _ = np.moveaxis(lattice_points(lungs.lattice).reshape(*x.shape, 3) - lungs.lattice.centre_ras, -1, 0)
+        tube = (np.hypot(x - 10, y) < 5) & (z >= 36) & (z < 75)
+        assert tube.sum() > 20
+        plain = find_regions(lungs).array
+        found = find_regions(lungs.with_array(lungs.array | tube)).array
+        assert (found != plain)[lungs.array].mean() < 0.1
 
     def test_a_sliver_of_the_other_lung_does_not_count(self):
         lungs, x, _ = two_blocks("axial", gap=10, bridge=0)

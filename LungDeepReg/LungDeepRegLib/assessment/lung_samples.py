@@ -69,7 +69,7 @@ class LungSamples:
 
     @property
     def known(self) -> np.ndarray:
-        """Those of them at least half of whose lung the moving image covers: elsewhere phi was only carried on, bool."""
+        """Those of them whose lung is covered, at least by half; elsewhere phi was only carried on, bool."""
         return self.in_lungs & (2 * blocks(self.lungs & self.covered, FINER) >= blocks(self.lungs, FINER))
 
 

@@ -19,6 +19,11 @@ NAMES = tuple(f"{side}, {third}" for side, third in product(SIDES, THIRDS))
 LEAST_SHARE = 0.2
 """A second part that is smaller than this share of the first is no lung of its own."""
 DEEPEST_MM = 30.0
+LEAST_LEFT = 0.1
+"""Of what is deep both lungs together hold more than this share of everything: crumbs of one lung are no two lungs."""
+SLICE_MM = 5.0
+NARROW = 0.05
+"""What is narrower than this share of a lung's widest slice is no part of its height: found masks hold the trachea."""
 
 
 def find_regions(lungs: Volume) -> Volume:
@@ -40,9 +45,12 @@ def find_regions(lungs: Volume) -> Volume:
 
 
 def third_from_top(superior: np.ndarray) -> np.ndarray:
-    """0 for heights in the upper third of their range, 1 in the middle one, 2 in the lower one."""
-    low, high = superior.min(), superior.max()
-    depth = (high - superior) / max(high - low, 1e-6)
+    """0 for heights in the upper third of their range without :data:`NARROW` ends, 1 in the middle, 2 in the lower."""
+    slices = max(1, round(float(np.ptp(superior)) / SLICE_MM))
+    counts, edges = np.histogram(superior, slices)
+    wide = np.flatnonzero(counts >= NARROW * counts.max())
+    low, high = edges[wide[0]], edges[wide[-1] + 1]
+    depth = np.clip((high - superior) / max(high - low, 1e-6), 0, 1)
     return np.minimum((depth * len(THIRDS)).astype(np.uint8), len(THIRDS) - 1)
 
 
@@ -72,6 +80,8 @@ def two_lungs(lungs: np.ndarray, lattice: Lattice) -> np.ndarray | None:
         first, second = np.argsort(sizes)[:-3:-1] + 1
         if sizes[second - 1] < LEAST_SHARE * sizes[first - 1]:
             continue
+        if sizes[first - 1] + sizes[second - 1] < LEAST_LEFT * lungs.sum():
+            return None
         middles = np.array(ndimage.center_of_mass(parts > 0, parts, [first, second]))[:, ::-1]
         apart = np.diff(apply(lattice.ijk_to_ras, middles), axis=0)[0]
         if np.abs(apart).argmax() != 0:

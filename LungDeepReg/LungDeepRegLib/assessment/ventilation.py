@@ -53,7 +53,7 @@ def signed(ratio: np.ndarray, inhale: str | None) -> np.ndarray:
 
 
 def jacobian_map(samples: LungSamples) -> tuple[np.ndarray, np.ndarray]:
-    """The mean Jacobian determinant of each node, ``(K, J, I)``, and where it is known: in lungs that are covered, unfolded."""
+    """The mean Jacobian determinant of each node, ``(K, J, I)``, and where it is known: in covered lung, unfolded."""
     lung = blocks(samples.lungs, FINER)
     mean = blocks(samples.jacobian * samples.lungs, FINER) / np.maximum(lung, 1)
     low, high = VOLUME_CHANGES
