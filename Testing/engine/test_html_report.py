@@ -240,11 +240,11 @@ class TestNames:
     @pytest.mark.parametrize(
         ("text", "expected"),
         [
-            ("scan.nii.gz and scan of the rest", "Fixed image and Fixed image of the rest"),
+            ("scan.nii.gz and scan of the rest", "Fixed image and scan of the rest"),
             ("rescanned", "rescanned"),
             ("p_0815_ct-3: no lung", "Moving image-3: no lung"),
             ("read from C:\\data\\J Doe\\a b.nrrd: damaged", "read from (a file): damaged"),
-            ("see /data/doe/x for more", "see x for more"),
+            ("see /data/doe/x for more", "see (a file) for more"),
             ("similarity lncc=1,mi=0.5 (1/2)", "similarity lncc=1,mi=0.5 (1/2)"),
             ("other_points.mrk.json: 3 points", "(a file): 3 points"),
             ("by (J. Doe)", "by ((name removed))"),
@@ -252,6 +252,55 @@ class TestNames:
     )
     def test_in_texts(self, text, expected):
         assert NameRemover("scan.nii.gz", "p_0815_ct", ("J. Doe",))(text) == expected
+
+    @pytest.mark.parametrize(
+        ("text", "expected"),
+        [
+            ("doe^jane EXHALE: no lung", "Fixed image: no lung"),
+            ("DOE^JANE-1", "(name removed)-1"),
+            ("Jane carina 2", "(name removed) carina 2"),
+            ("points_doe of ROE^RICHARD^^DR", "points_(name removed) of (name removed)"),
+            ("patients/DOE_JANE/scan.nii.gz: broken", "(a file): broken"),
+            ("DOE JANE scan.nrrd: broken", "(name removed) (name removed) (a file): broken"),
+            ("/data/Doe Jane/x: none", "(a file): none"),
+            ("/patients/DOE^JANE", "(a file)"),
+            ("ID 4711 of P. Smith", "ID (name removed) of first observer"),
+            ("phi^-1 in mm^3; the exhaled lungs of the fixed image", None),
+        ],
+    )
+    def test_of_people_in_any_form(self, text, expected):
+        found = NameRemover(
+            "DOE^JANE exhale", "DOE^JANE inhale", ("4711",), observers=(("P. Smith", "first observer"),)
+        )
+        assert found(text) == (expected or text)
+
+    def test_nodes_that_are_called_by_ordinary_words_change_no_text(self, tmp_path):
+        plain = {
+            **SUMMARY,
+            "fixed": "fixed",
+            "moving": "Moving lungs",
+            "warnings": ["the moving lungs reach the fixed"],
+        }
+        content = ReportContent(plain, checks(plain), regions=REGIONS, private=["Lungs", "Dice of 2"])
+        page, texts = written(tmp_path, content)
+        assert "the moving lungs reach the fixed" in page.words
+        assert "Moving image (moving) \N{RIGHTWARDS ARROW} Fixed image (fixed)" in page.text
+        assert "Dice of the lungs" in page.words
+        assert "Overlap of the fixed lungs and the deformed moving lungs." in page.text
+        assert json.loads(texts["report.json"])["regions"][0]["region"] == "Lungs"
+
+    @pytest.mark.parametrize("named", [False, True])
+    def test_of_observers(self, tmp_path, rows, named):
+        observers = compare([row.pair for row in rows], pairs("B", [0.5, 1, 2, 3]), shift)
+        notes = ["A. Smith: found no label"]
+        content = ReportContent(SUMMARY, None, rows, observers, ("A. Smith", "B"), notes=notes, named=named)
+        page, texts = written(tmp_path, content)
+        assert all(("Smith" in text) is named for text in texts.values())
+        first = "A. Smith" if named else "first observer"
+        known = f"first: {first}, second: B" if named else "second: B"
+        assert f"Two observers ({known}), 3 pairs in common" in page.text
+        assert first in page.words
+        assert f"{first}: found no label" in page.words
 
     def test_too_short_to_be_found_in_texts(self):
         found = NameRemover("1", "CT")({"fixed": "1", "moving": "CT", "seed": 1, "note": "CT, 1 mm", "versions": {}})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
@@ -15,6 +16,12 @@ from .anonymous import NameRemover
 
 STATISTICS = {"all": True, "without doubtful": False}
 """Statistics of blind pairs, and whether those count that the reviewer doubts."""
+
+
+FOREIGN = ("summary", "landmarks", "observers", "notes")
+"""What holds others' texts; the rest is the program's own words, which a node called "Lungs" isn't to change."""
+NOBODY = re.compile(r"(observer|reader|rater)?[ _-]?\w{0,2}", re.IGNORECASE)
+ORDINALS = ("first", "second", "third")
 
 
 @dataclass(frozen=True)
@@ -54,6 +61,8 @@ class ReportContent:
         checks: The lights, from :func:`quality.checks`.
         landmarks: The errors at landmark pairs, from :func:`landmark_review.table.errors`.
         observers: Two observers compared.
+        observer_names: The first and the second one's names, which are told in a report that is ``named`` only, as
+            those of the landmarks' observers are; but for such as ``A`` or ``Observer 1``.
         regions: Figures of the lungs and their parts, the rows ``region_figures`` of the worker's task ``assess``.
         assessment: The figures of the whole, its ``figures``.
         notes: What else the reader should know, one sentence each, beside the summary's own warnings.
@@ -68,6 +77,7 @@ class ReportContent:
     checks: Sequence[Check] | None = None
     landmarks: Sequence[PairErrors] | None = None
     observers: ObserverComparison | None = None
+    observer_names: Sequence[str] = ()
     regions: Sequence[Mapping[str, Any]] | None = None
     assessment: Mapping[str, Any] | None = None
     notes: Sequence[str] = ()
@@ -89,26 +99,37 @@ def report_data(content: ReportContent) -> dict[str, Any]:
         "verdict": None if content.checks is None else verdict(content.checks),
         "checks": None if content.checks is None else [check_data(check) for check in content.checks],
         "landmarks": None if content.landmarks is None else landmark_data(content.landmarks),
-        "observers": None if content.observers is None else asdict(content.observers),
+        "observers": None if content.observers is None else observer_data(content),
         "assessment": None if content.assessment is None else dict(content.assessment),
         "regions": None if content.regions is None else [dict(row) for row in content.regions],
         "notes": list(content.notes),
         "written": written.isoformat(sep=" ", timespec="minutes"),
     }
-    found: dict[str, Any] = remover(content)(plain(data))
-    return found
+    found, clean = plain(data), remover(content)
+    return {name: clean(part) if name in FOREIGN else part for name, part in found.items()}
 
 
 def remover(content: ReportContent) -> NameRemover:
     """Removes from texts what the report isn't to tell."""
     names = str(content.summary.get("fixed") or ""), str(content.summary.get("moving") or "")
-    return NameRemover(*names, private=tuple(content.private), named=content.named)
+    called = [*content.observer_names, *(row.pair.observer for row in content.landmarks or ())]
+    told = [name for name in dict.fromkeys(called) if not NOBODY.fullmatch(name.strip())]
+    ordinals = {name: ordinal for name, ordinal in zip(dict.fromkeys(called), ORDINALS, strict=False)}
+    observers = tuple((name, f"{ordinals.get(name, 'another')} observer") for name in told)
+    return NameRemover(*names, private=tuple(content.private), named=content.named, observers=observers)
 
 
 def captioned(content: ReportContent) -> list[Picture]:
     """The pictures, their words without names where these aren't asked for."""
     clean = remover(content)
     return [replace(entry, title=clean(entry.title), caption=clean(entry.caption)) for entry in content.pictures]
+
+
+def observer_data(content: ReportContent) -> dict[str, Any]:
+    """The comparison, and who is compared."""
+    assert content.observers is not None
+    names = [{"observer": name} for name in content.observer_names]
+    return {"names": names, **asdict(content.observers)}
 
 
 def verdict(checks: Sequence[Check]) -> dict[str, Any]:

@@ -68,7 +68,11 @@ def observer_table(observers: Mapping[str, Any] | None) -> Markup:
         means = [mean_and_sd(distances[axis]) for axis in AXES]
         more = [figure(distances["ds"][name], 2) for name in ("median", "p95", "max")]
         rows.append([entry["what"].capitalize(), *means, *more])
-    return table(head, rows, f"Two observers, {len(observers['labels'])} pairs in common: mean \N{PLUS-MINUS SIGN} SD")
+    called = zip(("first", "second"), observers["names"], strict=False)
+    names = [f"{which}: {entry['observer']}" for which, entry in called if entry["observer"] != f"{which} observer"]
+    who = f" ({', '.join(names)})" if names else ""
+    common = f"{len(observers['labels'])} pairs in common"
+    return table(head, rows, f"Two observers{who}, {common}: mean \N{PLUS-MINUS SIGN} SD")
 
 
 def mean_and_sd(distances: Mapping[str, Any]) -> Markup:
