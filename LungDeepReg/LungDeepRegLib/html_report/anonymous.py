@@ -27,13 +27,16 @@ SURE = 6
 UNTOUCHED = ("versions", "not_for_clinical_use")
 """Entries of summary.json that hold no names."""
 ORDINARY = frozenset(
-    "after aligned alignment and apical arrows around back basal baseline before blind breath breathing case checkerboard"
-    " chest colors consistency correlation coverage covers deformed density difference displacement does error exhale exhaled"
-    " expiration field finds fixed flicker follow followup for found from gray grid identity image images inhale inhaled"
-    " inspiration inverse jacobian label labels landmark landmarks largest left list local lower lung lungs map mask"
-    " masks matching moving node not observer observers only other outside overlay pair pairs phase picture point points"
-    " registered registration regions residual right scan segmentation sequence series slice system the there thorax"
-    " transform transformation trust upper ventilation view volume warped way where whole with without".split()
+    WORD.findall("""
+    after aligned alignment and apical around arrows back basal baseline before blind breath breathing case
+    checkerboard chest colors consistency correlation coverage covers deformed density difference displacement
+    does error exhale exhaled expiration field finds fixed flicker follow followup for found from gray grid
+    identity image images inhale inhaled inspiration inverse jacobian label labels landmark landmarks largest left
+    list local lower lung lungs map mask masks matching moving node not observer observers only other outside
+    overlay pair pairs phase picture point points regions registered registration residual right scan segmentation
+    sequence series slice system the there thorax transform transformation trust upper ventilation view volume
+    warped way where whole with without
+    """)
 )
 """Words of the field and of the report: a name of nothing else tells nobody, and texts go on using them."""
 
@@ -42,7 +45,7 @@ ORDINARY = frozenset(
 class NameRemover:
     """Goes through data and changes its texts; numbers, and the names of entries, stay as they are.
 
-    Paths are always cut down to file names, if these are asked for. Unless names are asked for, the images are called :data:`FIXED` and
+    Paths are cut down to file names. Unless names are asked for, the images are called :data:`FIXED` and
     :data:`MOVING`; paths, file names and further private texts are removed, and so is each word of a name that isn't
     :data:`ORDINARY`, and what is written as DICOM writes people. Upper and lower case are the same.
 

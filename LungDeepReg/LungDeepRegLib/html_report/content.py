@@ -114,7 +114,7 @@ def remover(content: ReportContent) -> NameRemover:
     names = str(content.summary.get("fixed") or ""), str(content.summary.get("moving") or "")
     called = [*content.observer_names, *(row.pair.observer for row in content.landmarks or ())]
     told = [name for name in dict.fromkeys(called) if not NOBODY.fullmatch(name.strip())]
-    ordinals = {name: ordinal for name, ordinal in zip(dict.fromkeys(called), ORDINALS, strict=False)}
+    ordinals = dict(zip(dict.fromkeys(called), ORDINALS, strict=False))
     observers = tuple((name, f"{ordinals.get(name, 'another')} observer") for name in told)
     return NameRemover(*names, private=tuple(content.private), named=content.named, observers=observers)
 
