@@ -24,8 +24,8 @@ SCHEMA = {
     "dice_aligned": "the same after the affine alignment alone",
     "dice_after": "the same after the whole transformation",
     "hausdorff95_mm": "before, aligned, after: 95 % Hausdorff distance of the lung masks' surfaces, in mm of the moving"
-    " image: the greater one of the 95th percentiles of the distances from either surface to the other; null without"
-    " both masks",
+    " image: the greater one of the 95th percentiles (of the area) of the distances from either surface to the other;"
+    " null without both masks",
     "landmark_error_mm": "before, aligned, after: each dx, dy, dz (absolute distances along R, A, S) and ds (Euclidean"
     f" distance) between phi(fixed landmarks) and moving landmarks, each as {DISTRIBUTION}",
     "similarity": "before, after: mean squared local correlation coefficient (measure lncc; cubes of 7 voxels of 3 mm)"
