@@ -125,6 +125,23 @@ class TestOverall:
         assert "only 2 pairs" in by_name(found)["landmark_error"].note
         assert overall(checks(PERFECT, landmark_statistics=pairs(1, 1), landmark_count=11))[0] is Light.GREEN
 
+    def test_a_mean_hides_no_pair_that_is_far_off(self):
+        errors = pairs(*[0.5] * 10, 15.0)
+        found = checks(PERFECT, landmark_statistics=errors, landmark_count=11)
+        assert by_name(found)["landmark_error"].light is Light.YELLOW
+        assert by_name(found)["landmark_error"].note.startswith(
+            "one pair is 15 mm off, expected at most 5 mm; 11 pairs"
+        )
+        assert overall(found)[0] is Light.YELLOW
+        given = {"after": {"ds": vars(errors["ds"])}}
+        found = checks({**PERFECT, "landmark_error_mm": given})
+        assert by_name(found)["given_landmark_error"].light is Light.YELLOW
+
+    def test_good_landmarks_in_lungs_that_may_be_folded_are_not_green(self):
+        light, reasons = overall(checks({}, landmark_statistics=pairs(1, 1, 1, 1, 1), landmark_count=5))
+        assert light is Light.YELLOW
+        assert "Folded in the lungs" in reasons[0]
+
     def test_red_beats_all(self):
         summary = {**PERFECT, "folded_percent_lung": 2.0, "dice_after": 0.85}
         light, reasons = overall(checks(summary, landmark_statistics=pairs(1, 1)))

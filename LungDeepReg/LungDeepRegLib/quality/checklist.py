@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from ..metrics import Distribution
-from .thresholds import DEFAULT_THRESHOLDS, LANDMARKS, LEAST_PAIRS, Light, Threshold
+from .thresholds import DEFAULT_THRESHOLDS, FOLDED, LANDMARKS, LEAST_PAIRS, WORST_PAIR_MM, Light, Threshold
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,8 @@ def checks(
     given = nested(summary, "landmark_error_mm", "after", "ds")
     if given is not None:
         title = "Error of the given landmarks"
-        found.append(check("given_landmark_error", title, given.get("mean"), "mm", spread(given, "mm")))
+        made = check("given_landmark_error", title, given.get("mean"), "mm", spread(given, "mm"))
+        found.append(with_worst(made, given.get("max")))
     back = summary.get("inverse_consistency_mm") if consistency is None else consistency
     back = asdict(back) if isinstance(back, Distribution) else back
     note = "needs the backward run" if back is None else spread(back, "mm")
@@ -86,7 +87,8 @@ def overall(found: list[Check]) -> tuple[Light, list[str]]:
     """The light of the whole, and why, a sentence each.
 
     Red if anything is red. Grey, "not enough measured", unless errors of blind landmark pairs are known: overlap and
-    Jacobian alone never make it green, however good they are. Otherwise yellow if anything is yellow, or green.
+    Jacobian alone never make it green, however good they are. Otherwise yellow if anything is yellow, or if it isn't
+    known whether the lungs are folded: landmarks are few. Otherwise green.
     """
     of = {light: [check for check in found if check.light is light] for light in Light}
     said = {light: [f"{check.title}: {shown(check)}" for check in of[light]] for light in Light}
@@ -97,7 +99,7 @@ def overall(found: list[Check]) -> tuple[Light, list[str]]:
     if landmarks is None or landmarks.light is Light.GREY:
         why = "Not enough measured: only the errors of landmark pairs that were placed blind can make this green"
         return Light.GREY, [why, *said[Light.YELLOW], *unmeasured]
-    if of[Light.YELLOW]:
+    if of[Light.YELLOW] or any(check.name == FOLDED for check in of[Light.GREY]):
         return Light.YELLOW, [*said[Light.YELLOW], *unmeasured]
     return Light.GREEN, [f"{landmarks.title}: {shown(landmarks)}", *unmeasured]
 
@@ -118,12 +120,27 @@ def blind_landmarks(check: Maker, statistics: Mapping[str, Distribution] | None,
     errors = statistics["ds"]
     note = spread(asdict(errors), "mm")
     if count is None:
-        return check(LANDMARKS, title, errors.mean, "mm", note)
-    made: Check = check(LANDMARKS, title, errors.mean, "mm", f"{count} pairs; {note}")
-    if count < LEAST_PAIRS and made.light is Light.GREEN:
-        note = f"only {count} pairs, expected at least {LEAST_PAIRS}; {note}"
-        return Check(made.name, made.title, made.value, made.unit, made.threshold, Light.YELLOW, note)
-    return made
+        made = check(LANDMARKS, title, errors.mean, "mm", note)
+    elif count < LEAST_PAIRS:
+        few = f"only {count} pairs, expected at least {LEAST_PAIRS}"
+        made = doubted(check(LANDMARKS, title, errors.mean, "mm", note), few)
+    else:
+        made = check(LANDMARKS, title, errors.mean, "mm", f"{count} pairs; {note}")
+    return with_worst(made, errors.max)
+
+
+def with_worst(check: Check, worst: float | None) -> Check:
+    """A landmark error that isn't green where a single pair is far off: a mean hides it."""
+    far = finite(worst)
+    if far is None or far <= WORST_PAIR_MM:
+        return check
+    return doubted(check, f"one pair is {far:.3g} mm off, expected at most {WORST_PAIR_MM:g} mm")
+
+
+def doubted(check: Check, why: str) -> Check:
+    """The check with a reason why it isn't green, and yellow if it was."""
+    light = Light.YELLOW if check.light is Light.GREEN else check.light
+    return replace(check, light=light, note=f"{why}; {check.note}" if check.note else why)
 
 
 def overlap_checks(check: Maker, summary: Mapping[str, Any]) -> list[Check]:
@@ -154,7 +171,7 @@ def jacobian_checks(check: Maker, summary: Mapping[str, Any]) -> list[Check]:
         off, note = 100 * abs(mean / ratio - 1), f"mean Jacobian {mean:.3g}, volume ratio {ratio:.3g}"
     of_log = no_mask if log_sd is None else f"standard deviation of the logarithm {log_sd:.3g}"
     return [
-        check("folded", "Folded in the lungs", summary.get("folded_percent_lung"), "%", no_mask),
+        check(FOLDED, "Folded in the lungs", summary.get("folded_percent_lung"), "%", no_mask),
         check("jacobian_min", "Least Jacobian", lung.get("min"), "", no_mask),
         check("jacobian_max", "Greatest Jacobian", lung.get("max"), "", no_mask),
         check("jacobian_outside", "Jacobian outside 0.3 to 3", lung.get("percent_outside"), "%", of_log),
@@ -167,9 +184,8 @@ def similarity_check(check: Maker, summary: Mapping[str, Any]) -> Check:
     similarity = summary.get("similarity") or {}
     before, after = finite(similarity.get("before")), finite(similarity.get("after"))
     made: Check = check("similarity", "Local correlation", after, "", beforehand(before))
-    if before is not None and after is not None and after < before and made.light is Light.GREEN:
-        note = f"{made.note}: the images were more alike without the registration"
-        return Check(made.name, made.title, made.value, made.unit, made.threshold, Light.YELLOW, note)
+    if before is not None and after is not None and after < before:
+        return doubted(made, "the images were more alike without the registration")
     return made
 
 
