@@ -73,6 +73,8 @@ class LungDeepRegParameterNode:
         inhale: Which of the images is the inhaled one.
         seriesBrowser: The sequence browser of a 4D image.
         seriesReference: The index value of its phase that stays; empty for the first.
+        seriesMask: That phase's lungs, as fixedMask.
+        seriesSegment: As fixedSegment.
         seriesLandmarks: A point list placed in that phase.
     """
 
@@ -113,6 +115,8 @@ class LungDeepRegParameterNode:
 
     seriesBrowser: vtkMRMLNode  # sequence browsers and point lists aren't known to Slicer yet when this is loaded
     seriesReference: str
+    seriesMask: vtkMRMLDisplayableNode
+    seriesSegment: str
     seriesLandmarks: vtkMRMLDisplayableNode
     seriesWarpedWanted: bool = True
 

@@ -5,6 +5,7 @@ from typing import Any
 from slicer.i18n import tr as _
 
 from .phaseInput import phasesOf
+from .seriesMask import SeriesMask
 from .settings import engineOptions, engineWeights, whatWeightsLack
 
 REFERENCE, DONE, LEFT = "reference", "done", "left"
@@ -20,6 +21,7 @@ class SeriesChoice:
 
     def __init__(self, parameters: Any, failures: dict[str, str]) -> None:
         self.parameters, self.failures = parameters, failures
+        self.mask = SeriesMask(parameters)
         self._series: Any = None
 
     @property
@@ -66,15 +68,28 @@ class SeriesChoice:
         return self._series
 
     def request(self) -> dict[str, Any]:
-        """What the settings ask of the worker for each phase."""
+        """What the settings ask of the worker for each phase.
+
+        Raises:
+            NodeError: As :meth:`series`, or a mask that can't be used.
+        """
         return {
+            "fixed_mask": self.mask.labels(self.series()),
             "options": engineOptions(self.parameters),
             "weights": engineWeights(self.parameters),
             "warped_wanted": self.parameters.seriesWarpedWanted,
         }
 
     def settings(self) -> dict[str, Any]:
-        """What of these decides on the result: not where it is computed, but which weights a file holds."""
+        """What of these decides on the result: not where it is computed, but which weights a file holds, and the mask.
+
+        Raises:
+            NodeError: As :meth:`request`.
+        """
+        return {**self.quickSettings(), "mask": self.mask.identity(self.series())}
+
+    def quickSettings(self) -> dict[str, Any]:
+        """The same without the mask, for which images have to be looked at."""
         options = {name: value for name, value in engineOptions(self.parameters).items() if name != "device"}
         weights = [self.parameters.weights.engineName]
         if weights == ["file"] and not whatWeightsLack(self.parameters):

@@ -7,6 +7,7 @@ import slicer
 import vtk
 from slicer.i18n import tr as _
 
+from .maskInput import MaskInput
 from .panel import Panel
 from .pytorch import TorchUnavailable, ensureTorch
 from .registerPanel import STAGE_TEXTS
@@ -38,6 +39,7 @@ class SeriesPanel(Panel):
         self.ui.browserSelector.connect("currentNodeChanged(vtkMRMLNode*)", self.onBrowser)
         self.ui.referenceSelector.connect("currentIndexChanged(int)", self.onReference)
         self.ui.warpedCheckBox.connect("toggled(bool)", self.onWarped)
+        self._mask = MaskInput(self.ui.maskSelector, self.ui.segmentSelector, "series")
         self.ui.landmarksSelector.connect("currentNodeChanged(vtkMRMLNode*)", self.onLandmarks)
         self.ui.registerSeriesButton.connect("clicked()", self.onRegister)
         self.ui.curvesButton.connect("clicked()", self.onCurves)
@@ -55,6 +57,7 @@ class SeriesPanel(Panel):
         self._observers, self._choice = [], None
         for selector, name in self._selectors():
             selector.setCurrentNode(getattr(parameters, name) if parameters is not None else None)
+        self._mask.setParameters(parameters)
         self.ui.warpedCheckBox.checked = parameters is None or parameters.seriesWarpedWanted
         if parameters is not None:
             if self._browser is not parameters.seriesBrowser:  # what was said was of another image
@@ -73,7 +76,7 @@ class SeriesPanel(Panel):
             self.cancel()
         if self._choice is not None:
             parameters = self._choice.parameters
-            for _selector, name in self._selectors():
+            for name in ("seriesBrowser", "seriesMask", "seriesLandmarks"):
                 if getattr(parameters, name) is node:
                     setattr(parameters, name, None)
                     self.setParameters(parameters)
@@ -198,8 +201,10 @@ class SeriesPanel(Panel):
         choice = self._choice
         if choice is None or not choice.names:
             return None
-        wanted = choice.parameters.seriesWarpedWanted
-        return choice.names, choice.reference, choice.settings(), wanted, choice.parameters.seriesLandmarks
+        parameters = choice.parameters
+        mask = parameters.seriesMask, parameters.seriesSegment
+        others = parameters.seriesWarpedWanted, parameters.seriesLandmarks
+        return choice.names, choice.reference, choice.quickSettings(), mask, others
 
     def _update(self) -> None:
         """Bring everything into step with the parameters and with what is running."""
@@ -212,8 +217,8 @@ class SeriesPanel(Panel):
         whatItDoes = _("Register each phase to the reference phase; those that are registered already are left out")
         button.toolTip = _("Stop; the phases that were registered are kept") if busy else missing or whatItDoes
         self.ui.progressBar.visible = busy
-        for widget in (self.ui.browserSelector, self.ui.referenceSelector, self.ui.warpedCheckBox):
-            widget.enabled = not busy
+        for name in ("browserSelector", "referenceSelector", "maskSelector", "segmentSelector", "warpedCheckBox"):
+            getattr(self.ui, name).enabled = not busy
         self.ui.curvesButton.enabled = bool(names) and choice.parameters.seriesLandmarks is not None
         self._listReferences(names)
         self._listPhases()

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import slicer
-from LungDeepRegLib.mrml import Series, registered_phases, volume_from_node
+from LungDeepRegLib.lung_mask import mask_on
+from LungDeepRegLib.mrml import Series, node_from_volume, registered_phases, volume_from_node
 from LungDeepRegLib.phantom import chest_lattice
 from LungDeepRegLib.volume import Volume
 
@@ -84,6 +85,17 @@ def breath(panel):
     browser, sequence = breathing(slicer.mrmlScene, (0, 2, 5))
     choose(panel.ui.browserSelector, browser)
     return Series(browser, sequence, "0")
+
+
+def lungs_node(kind):
+    """The reference's lungs in the world."""
+    labels = Volume((IMAGES[0].array < -500).astype(np.uint8), WORLD.ijk_to_ras, "lungs")
+    node = node_from_volume(labels, slicer.mrmlScene, "vtkMRMLLabelMapVolumeNode")
+    if kind == "label map":
+        return node
+    segmentation = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "drawn")
+    slicer.modules.segmentations.logic().ImportLabelmapToSegmentationNode(node, segmentation)
+    return segmentation
 
 
 def states(panel):
@@ -209,6 +221,42 @@ class TestRunning:
         click(panel.ui.registerSeriesButton)
         worker.finish(2)
         assert index_values(breath.results("warped")) == ["0", "20", "50"]
+
+    @pytest.mark.parametrize("kind", ["label map", "segmentation"])
+    def test_a_mask_of_the_reference_phase(self, slicer_application, panel, breath, worker, kind, tmp_path):
+        node = lungs_node(kind)
+        choose(panel.ui.maskSelector, node)
+        click(panel.ui.registerSeriesButton)
+        np.testing.assert_array_equal(mask_on(worker.masks[0], breath.image("0")), IMAGES[0].array < -500)
+        worker.finish(2)
+        slicer_application.save_scene(tmp_path / "breath.mrb")
+        slicer_application.load_scene(tmp_path / "breath.mrb")
+        assert panel.ui.maskSelector.currentNode().GetName() == node.GetName()
+        assert states(panel)["50 %"] == "registered, Dice 0.900"
+        choose(panel.ui.maskSelector, None)
+        assert states(panel)["50 %"] == "registered with other settings or images"
+
+    def test_a_mask_beside_the_image_is_refused(self, panel, breath, worker):
+        node = lungs_node("label map")
+        node.SetOrigin(900, 0, 0)
+        choose(panel.ui.maskSelector, node)
+        assert not panel.ui.registerSeriesButton.enabled
+        assert "found an empty mask" in panel.ui.registerSeriesButton.toolTip
+        slicer.mrmlScene.RemoveNode(node)
+        assert panel._choice.parameters.seriesMask is None
+        assert panel.ui.registerSeriesButton.enabled
+
+    def test_an_edited_mask_is_another_one(self, panel, breath, worker):
+        node = lungs_node("label map")
+        choose(panel.ui.maskSelector, node)
+        click(panel.ui.registerSeriesButton)
+        worker.finish(2)
+        labels = slicer.util.arrayFromVolume(node)
+        labels[:5] = 0
+        slicer.util.arrayFromVolumeModified(node)
+        choose(panel.ui.maskSelector, None)
+        choose(panel.ui.maskSelector, node)
+        assert states(panel)["50 %"] == "registered with other settings or images"
 
     def test_something_else_is_running(self, slicer_application, panel, breath, worker):
         worker.waiting = ()
