@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -87,7 +87,7 @@ class ReportPanel(Panel):
     def onViews(self) -> None:
         """Somebody shows something else, or nothing: what is shown now stays, the pictures would be of that."""
         if self.busy and not self._choosing:
-            self._work = None
+            self._work = self._before = None
             self._say(_("Stopped: something else is shown. Nothing was written."))
             self._update()
 
@@ -99,14 +99,13 @@ class ReportPanel(Panel):
         from .report.shots import shotsOf
 
         content = contentOf(self._parameters, self._nodes, named=self.ui.namesCheckBox.checked)
-        private = () if content.named else content.private
         lists = next(iter(observersLists(self._parameters, self._nodes)), None)
         shots = shotsOf(self._nodes, lists, worstPair(self._nodes, content.landmarks))
         pictures, notes = [], list(content.notes)
         for number, shot in enumerate(shots):
             yield number, len(shots)
             try:
-                caption, taken = self._picture(shot, private)
+                caption, taken = self._picture(shot, content.named)
             except Exception as error:  # a way of looking that fails is no reason to lose all others
                 logging.exception("No picture of %s", shot.title)
                 notes.append(_("No picture of {title}: {error}").format(title=shot.title, error=error))
@@ -118,16 +117,17 @@ class ReportPanel(Panel):
         self._giveBack()
         self._write(replace(content, pictures=pictures, notes=notes))
 
-    def _picture(self, shot: Any, private: Sequence[str]) -> tuple[str, bytes | None]:
+    def _picture(self, shot: Any, named: bool) -> tuple[str, bytes | None]:
         """The note and the picture of one way of looking; None where there are no views."""
-        from .report.privacy import namesHidden
+        from .report.privacy import onlyDisplays, oriented
         from .report.viewPictures import applicationView, layoutPicture
 
         preset = self._choose(shot.make, self._nodes)
         shot.adjust(preset)
         slicer.app.processEvents(qt.QEventLoop.ExcludeUserInputEvents)  # new views get their sizes
-        with namesHidden(slicer.mrmlScene, private):
-            taken = layoutPicture(slicer.mrmlScene, self._viewOf or applicationView)
+        scene, lists = slicer.mrmlScene, shot.settings.get("lists")
+        with onlyDisplays(scene, lists.both if lists is not None else (), named=named), oriented(scene):
+            taken = layoutPicture(scene, self._viewOf or applicationView)
         return shot.caption or preset.note(), taken
 
     def _choose(self, make: Callable[[Any, Any], Any], nodes: Any) -> Any:
@@ -178,7 +178,7 @@ class ReportPanel(Panel):
             self._switch.leave()
             if before is not None:
                 self._switch.choose(*before)
-        except ValueError as error:  # its nodes have changed so that it can't be shown any more
+        except Exception as error:  # such as nodes that have changed or gone; no reason to lose the report
             logging.warning("What was shown before the report isn't shown again: %s", error)
         finally:
             self._choosing = False

@@ -99,6 +99,9 @@ def test_one_click_writes_pictures_of_every_display_and_all_figures(case, panel,
     page = (made / "report.html").read_text(encoding="utf-8")
     assert captions(page) == TITLES
     assert "No picture of" not in page
+    withoutOffset = case.show("Displacement", style="magnitude").withoutOffset
+    case.switch.leave()
+    assert page.count("is left out.") == (3 if withoutOffset else 0)
     found = dict(re.findall(r'<data value="([^"]*)"[^>]*data-entry="([^"]*)"', page))
     assert {entry: float(value) for value, entry in found.items()}["dice_after"] == 0.923456
     assert json.loads((made / "report.json").read_text(encoding="utf-8"))["summary"]["dice_after"] == 0.923456
@@ -135,33 +138,64 @@ def test_no_name_is_told_in_texts_or_pictures(case, panel, few, tmp_path):
     assert all(np.array_equal(a, b) for a, b in zip(with_corner, without, strict=True))
 
 
-def test_labels_that_tell_a_name_are_not_drawn(case, panel):
+def test_what_else_the_user_shows_is_not_part_of_the_pictures(case):
     privacy = importlib.import_module("LungDeepRegWidgets.report.privacy")
-    lists = [
-        case.scene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", name) for name in ("DOE^JANE exhale points", "other")
-    ]
-    for node in lists:
+    own, other = (case.scene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", name) for name in ("a", "b"))
+    for node in (own, other):
         node.CreateDefaultDisplayNodes()
-        node.AddControlPointWorld(0, 0, 0, f"{node.GetName()}-1")
+        node.AddControlPointWorld(0, 0, 0, "Jane Roe")
         node.GetDisplayNode().SetPropertiesLabelVisibility(True)
         node.GetDisplayNode().SetPointLabelsVisibility(True)
-    own, other = (node.GetDisplayNode() for node in lists)
-    with privacy.namesHidden(case.scene, privacy.privateTexts(case.nodes)):
-        assert not own.GetPointLabelsVisibility()
-        assert other.GetPointLabelsVisibility()
-        assert not own.GetPropertiesLabelVisibility()
-    assert own.GetPointLabelsVisibility()
-    assert own.GetPropertiesLabelVisibility()
+    legend = case.scene.AddNewNodeByClass("vtkMRMLColorLegendDisplayNode", "Jane Roe")
+    case.show("LinkedCursor")
+    cross = case.scene.GetFirstNode("matching point", "vtkMRMLMarkupsFiducialNode").GetDisplayNode()
+    cross.SetVisibility(True)
+
+    def shown():
+        labels = [node.GetDisplayNode().GetPointLabelsVisibility() for node in (own, other)]
+        displays = [own.GetDisplayNode(), other.GetDisplayNode(), cross, legend]
+        return labels, [bool(display.GetVisibility()) for display in displays]
+
+    before = shown()
+    with privacy.onlyDisplays(case.scene, (own,)):
+        assert shown() == ([False, False], [True, False, True, False])
+        assert not own.GetDisplayNode().GetPropertiesLabelVisibility()
+    assert shown() == before == ([True, True], [True, True, True, True])
+    with privacy.onlyDisplays(case.scene, (own,), named=True):
+        assert shown()[0][0]
+        assert own.GetDisplayNode().GetPropertiesLabelVisibility()
 
 
-def test_the_patient_of_the_data_tree_is_private(case):
+def test_pictures_tell_sides_and_sizes(case):
+    privacy = importlib.import_module("LungDeepRegWidgets.report.privacy")
+    red = case.views["Red"].node
+    red.SetRulerType(red.RulerTypeThick)
+    case.show("Overlay")
+    before = case.views["Red"].grab()
+    with privacy.oriented(case.scene):
+        after = case.views["Red"].grab()
+    assert (red.GetOrientationMarkerType(), red.GetRulerType()) == (red.OrientationMarkerTypeNone, red.RulerTypeThick)
+    changed = (before != after).any(axis=-1)
+    height, width = changed.shape
+    assert changed[height // 2 :, width // 2 :].any()
+    assert not changed[: height // 2].any()
+
+
+def test_whoever_is_named_in_the_scene_is_private(case):
     privacy = importlib.import_module("LungDeepRegWidgets.report.privacy")
     hierarchy = privacy.slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(case.scene)
     patient = hierarchy.CreateSubjectItem(hierarchy.GetSceneItemID(), "Roe, Richard")
     hierarchy.SetItemAttribute(patient, "DICOM.PatientID", "4711-X")
     hierarchy.CreateItem(patient, case.nodes.moving)
-    found = privacy.privateTexts(case.nodes)
-    assert {"Roe, Richard", "4711-X", SUMMARY["fixed"], SUMMARY["moving"]} <= set(found)
+    case.scene.AddNewNodeByClass("vtkMRMLSequenceNode", "Roe 4D")
+    segments = case.scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Roe segments").GetSegmentation()
+    segments.AddEmptySegment("one", "Roe tumor")
+    storage = case.scene.AddNewNodeByClass("vtkMRMLVolumeArchetypeStorageNode")
+    storage.SetFileName("/data/Roe R/Roe first.nrrd")
+    case.nodes.fixed.SetAndObserveStorageNodeID(storage.GetID())
+    found = privacy.privateTexts(case.scene)
+    expected = {"Roe, Richard", "4711-X", "Roe 4D", "Roe segments", "Roe tumor", "Roe first.nrrd"}
+    assert expected | {SUMMARY["fixed"], SUMMARY["moving"]} <= set(found)
 
 
 def test_names_are_told_where_they_are_asked_for(panel, few):
@@ -180,6 +214,22 @@ def test_what_was_shown_before_is_shown_again(case, panel, few):
     after = case.view_state()
     assert after["layout"] == before["layout"]
     assert case.composite().GetForegroundOpacity() == pytest.approx(0.35)
+
+
+def test_what_cannot_be_shown_again_does_not_lose_the_report(case, panel, few):
+    made = []
+
+    def make(stage, nodes):
+        made.append(nodes)
+        if len(made) > 1:
+            msg = "gone"
+            raise AttributeError(msg)
+        return case.presets.Overlay(stage, nodes)
+
+    case.switch.choose(make, case.nodes)
+    assert (report(panel) / "report.html").is_file()
+    assert len(made) == 2
+    assert case.switch.active is None
 
 
 def test_canceled_between_two_pictures(case, panel):
@@ -284,6 +334,8 @@ def test_two_observers_landmarks_are_in_it(case, panel, few):
     assert data["landmarks"]["pairs"][0]["label"] == "Fixed image-1"
     rows = {row["what"]: row["distances"] for row in data["observers"]["rows"]}
     assert rows["observers, moving image"]["dz"]["mean"] == pytest.approx(1.0, abs=1e-3)
+    assert [entry["observer"] for entry in data["observers"]["names"]] == ["A", "B"]
+    assert any(note.startswith("2 observers placed landmarks") and "of A," in note for note in data["notes"])
     light = next(check for check in data["checks"] if check["name"] == "landmark_error")
     assert light["value"] == pytest.approx(0.5, abs=1e-3)
     assert "3 pairs" in light["note"]
@@ -301,12 +353,18 @@ def test_the_landmark_with_the_largest_error_is_looked_at(case, panel, monkeypat
         for label, a, b in zip("xyz", points.tolist(), there.tolist(), strict=True)
     ]
     set_pairs(add_pair_lists("A", case.nodes.fixed, case.nodes.moving), pairs)
-    jumped = []
+    jumped, widths = [], []
     review = importlib.import_module("LungDeepRegWidgets.presets.landmarkReview").LandmarkReview
-    monkeypatch.setattr(review, "jump", lambda self, *where, **_: jumped.append(where))
+
+    def jump(self, *where, **_):
+        jumped.append(where)
+        widths.append(max(self.stage.slices()[0].GetFieldOfView()[:2]))
+
+    monkeypatch.setattr(review, "jump", jump)
     page = (report(panel) / "report.html").read_text(encoding="utf-8")
     assert captions(page) == ["Landmark y, where the error is largest"]
     assert np.allclose(jumped[-1], [points[1], there[1], phi(points)[1]], atol=1e-6)
+    assert widths[-1] == pytest.approx(module.AROUND_MM)
 
 
 def test_landmarks_are_shown_with_the_registration_where_there_are_any(case):

@@ -19,6 +19,8 @@ SLICE_MANAGERS = (
     "vtkMRMLTransformsDisplayableManager2D",
     "vtkMRMLCrosshairDisplayableManager",
     "vtkMRMLColorLegendDisplayableManager",
+    "vtkMRMLOrientationMarkerDisplayableManager",
+    "vtkMRMLRulerDisplayableManager",
 )
 THREED_MANAGERS = (
     "vtkMRMLCameraDisplayableManager",
@@ -28,6 +30,8 @@ THREED_MANAGERS = (
     "vtkMRMLMarkupsDisplayableManager",
     "vtkMRMLTransformsDisplayableManager3D",
     "vtkMRMLColorLegendDisplayableManager",
+    "vtkMRMLOrientationMarkerDisplayableManager",
+    "vtkMRMLRulerDisplayableManager",
 )
 GAP, GAP_GREY = 4, 60
 """Pixels between pictures, and their grey."""

@@ -91,6 +91,8 @@ class Displacement(Preset):
             )
         elif self.style == "grid":
             notes.append(_("A regular grid of the fixed volume, as it lies in the moving one."))
+        else:
+            notes.append(_("Length of the displacement, over the fixed volume."))
         if self.withoutOffset:
             notes.append(
                 _("The mean displacement of {offset:.1f} mm, mostly the position on the table, is left out.").format(

@@ -38,11 +38,12 @@ def contentOf(parameters: Any, nodes: Any, *, named: bool) -> ReportContent:
         checks=checksOf(parameters, nodes, landmarkErrorsOf(rows or [])),
         landmarks=rows,
         observers=observers,
+        observer_names=[pair.observer for pair in lists[:2]],
         regions=None if assessed is None else assessed["region_figures"],
         assessment=None if assessed is None else assessed["figures"],
         notes=(*notes, *([] if assessed is None else assessed["warnings"])),
         named=named,
-        private=privateTexts(nodes, lists),
+        private=[*privateTexts(slicer.mrmlScene), *(pair.observer for pair in lists[2:])],
     )
 
 
@@ -65,6 +66,14 @@ def landmarksOf(
     rows, phi, notes = tableOf(nodes, pairs)
     if len(lists) == 1:
         return rows, None, notes
+    notes.append(
+        _(
+            "{count} observers placed landmarks: the light, the table of pairs and their statistics are of"
+            " {observer}, whose landmarks were worked at last."
+        ).format(count=len(lists), observer=lists[0].observer)
+    )
+    if len(lists) > 2:
+        notes.append(_("Only {names} are compared.").format(names=" + ".join(pair.observer for pair in lists[:2])))
     try:
         return rows, compare(pairs, pairs_of(lists[1]), phi), notes
     except ValueError as error:

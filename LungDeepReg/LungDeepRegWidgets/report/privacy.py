@@ -1,49 +1,79 @@
-"""What a report without names must not tell: in its texts, and in the pictures of the views."""
+"""What a report without names must not tell, in its texts and in the pictures of the views."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import slicer
+import vtk
 
 from ..presets.displayState import nodesOf
 
-DICOM_ATTRIBUTES = ("DICOM.PatientName", "DICOM.PatientID", "DICOM.StudyID", "DICOM.AccessionNumber")
+DICOM_ATTRIBUTES = (
+    "DICOM.PatientName",
+    "DICOM.PatientID",
+    "DICOM.PatientBirthDate",
+    "DICOM.StudyID",
+    "DICOM.AccessionNumber",
+)
+NAMED_CLASSES = ("vtkMRMLDisplayableNode", "vtkMRMLTransformNode", "vtkMRMLSequenceNode", "vtkMRMLSequenceBrowserNode")
 SHORTEST = 3
 """Shorter texts tell nobody."""
 
 
-def privateTexts(nodes: Any, lists: Sequence[Any] = ()) -> list[str]:
-    """The names of the result's nodes and of landmark lists, and of the patient and study that they belong to.
-
-    Args:
-        nodes: The result, ``mrml.ResultNodes``.
-        lists: Observers' landmarks, ``mrml.landmark_pairs.PairLists``.
-    """
-    known = [*vars(nodes).values(), *(node for pair in lists for node in pair.both)]
-    found = [node.GetName() for node in known if node is not None]
-    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
-    for node in (nodes.fixed, nodes.moving):
-        item = hierarchy.GetItemByDataNode(node) if hierarchy is not None and node is not None else 0
-        while item and item != hierarchy.GetSceneItemID():
-            found.append(hierarchy.GetItemName(item))
-            found += [hierarchy.GetItemAttribute(item, name) for name in DICOM_ATTRIBUTES]
-            item = hierarchy.GetItemParent(item)
+def privateTexts(scene: slicer.vtkMRMLScene) -> list[str]:
+    """The names of everything that users see in the scene, of its files and segments, of patients and studies."""
+    nodes = {node.GetID(): node for className in NAMED_CLASSES for node in nodesOf(scene, className)}
+    shown = [node for node in nodes.values() if not node.GetHideFromEditors()]
+    found = [node.GetName() or "" for node in shown]
+    found += [Path(node.GetStorageNode().GetFileName() or "").name for node in shown if node.GetStorageNode()]
+    found += [name for node in nodesOf(scene, "vtkMRMLSegmentationNode") for name in segmentNames(node)]
+    found += hierarchyTexts(slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene))
     return [text for text in dict.fromkeys(found) if len(text.strip()) >= SHORTEST]
 
 
+def segmentNames(node: slicer.vtkMRMLSegmentationNode) -> list[str]:
+    """The names of a segmentation's segments."""
+    segments = node.GetSegmentation()
+    return [segments.GetNthSegment(number).GetName() or "" for number in range(segments.GetNumberOfSegments())]
+
+
+def hierarchyTexts(hierarchy: slicer.vtkMRMLSubjectHierarchyNode | None) -> list[str]:
+    """The names of patients, studies and folders in the data tree, and what DICOM said of them."""
+    if hierarchy is None:
+        return []
+    items = vtk.vtkIdList()
+    hierarchy.GetItemChildren(hierarchy.GetSceneItemID(), items, True)
+    found = []
+    for item in (items.GetId(number) for number in range(items.GetNumberOfIds())):
+        if hierarchy.GetItemDataNode(item) is None:
+            found.append(hierarchy.GetItemName(item))
+        found += [hierarchy.GetItemAttribute(item, name) for name in DICOM_ATTRIBUTES]
+    return found
+
+
 @contextmanager
-def namesHidden(scene: slicer.vtkMRMLScene, texts: Sequence[str]) -> Iterator[None]:
-    """Don't draw, for a while, names of markups lists, and labels and titles in which one of the texts stands."""
+def onlyDisplays(scene: slicer.vtkMRMLScene, kept: tuple[Any, ...] = (), *, named: bool = False) -> Iterator[None]:
+    """Show, for a while, only what a way of looking shows: other markups and legends would be taken for part of it.
+
+    Args:
+        scene: The MRML scene.
+        kept: Markups that are shown nevertheless.
+        named: Whether their labels, which can hold any name, are drawn.
+    """
     changed = []
     for display in nodesOf(scene, "vtkMRMLMarkupsDisplayNode"):
-        changed.append((display.SetPropertiesLabelVisibility, display.GetPropertiesLabelVisibility()))
-        if told(labelsOf(display.GetDisplayableNode()), texts):
+        node = display.GetDisplayableNode()
+        if node is not None and node.GetSaveWithScene() and not any(node is other for other in kept):
+            changed.append((display.SetVisibility, display.GetVisibility()))
+        if not named:
+            changed.append((display.SetPropertiesLabelVisibility, display.GetPropertiesLabelVisibility()))
             changed.append((display.SetPointLabelsVisibility, display.GetPointLabelsVisibility()))
     for legend in nodesOf(scene, "vtkMRMLColorLegendDisplayNode"):
-        if told([legend.GetTitleText() or ""], texts):
+        if legend.GetSaveWithScene():
             changed.append((legend.SetVisibility, legend.GetVisibility()))
     for change, _before in changed:
         change(False)
@@ -54,12 +84,18 @@ def namesHidden(scene: slicer.vtkMRMLScene, texts: Sequence[str]) -> Iterator[No
             change(before)
 
 
-def labelsOf(markups: Any) -> list[str]:
-    """The labels of a list of points; none without a list."""
-    count = 0 if markups is None else markups.GetNumberOfControlPoints()
-    return [markups.GetNthControlPointLabel(index) for index in range(count)]
-
-
-def told(words: Sequence[str], texts: Sequence[str]) -> bool:
-    """Whether one of the texts stands in one of the words."""
-    return any(text in word for text in texts for word in words)
+@contextmanager
+def oriented(scene: slicer.vtkMRMLScene) -> Iterator[None]:
+    """Show, for a while, axes with letters and, in slices, a ruler: a picture alone tells neither side nor size."""
+    views = nodesOf(scene, "vtkMRMLAbstractViewNode")
+    before = [(view, view.GetOrientationMarkerType(), view.GetRulerType()) for view in views]
+    for view in views:
+        view.SetOrientationMarkerType(view.OrientationMarkerTypeAxes)
+        if view.IsA("vtkMRMLSliceNode"):
+            view.SetRulerType(view.RulerTypeThin)
+    try:
+        yield
+    finally:
+        for view, marker, ruler in before:
+            view.SetOrientationMarkerType(marker)
+            view.SetRulerType(ruler)

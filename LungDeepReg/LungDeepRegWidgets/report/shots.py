@@ -12,6 +12,9 @@ from slicer.i18n import tr as _
 from ..presets.preset import Preset
 from ..viewsPanel import missing, presetClass
 
+AROUND_MM = 100.0
+"""What is shown around a landmark: an error of a few mm is to be seen."""
+
 
 @dataclass(frozen=True)
 class Jump:
@@ -67,11 +70,15 @@ def landmarkShot(lists: Any, worst: Jump | None) -> Shot:
         return Shot("landmarkReview", _("Landmarks"), settings)
     title = _("Landmark {label}, where the error is largest").format(label=worst.label)
     caption = _(
-        "From above: fixed, deformed and moving volume; the magenta cross in the moving one is where the registration"
-        " takes the fixed point."
+        "From above: fixed, deformed and moving volume, about 10 cm wide; the magenta cross in the moving one is where"
+        " the registration takes the fixed point, the yellow one where the landmark was placed. Arrows show how far."
     )
 
     def jump(review: Any) -> None:
+        for sliceNode in review.stage.slices():
+            width, height, depth = sliceNode.GetFieldOfView()
+            zoom = AROUND_MM / max(width, height)
+            sliceNode.SetFieldOfView(zoom * width, zoom * height, depth)
         review.jump(np.array(worst.fixed), np.array(worst.moving), np.array(worst.registered))
 
     return Shot("landmarkReview", title, settings, caption, jump)
@@ -84,16 +91,20 @@ def viewShots() -> list[Shot]:
         gray.format(other=_("deformed"), which=_("next")),
         gray.format(other=_("fixed"), which=_("last")),
     )
-    length = _("Length of the displacement, over the fixed volume.")
+    before, after = (
+        _("Fixed volume in blue, {other} volume in orange: gray where they agree.").format(other=other)
+        for other in (_("moving"), _("deformed"))
+    )
+    letters = _("R, A and S point to the patient's right, front and head, in all pictures.")
     points = _("Fixed volume above, moving volume below; the crosses mark matching points.")
     return [
-        Shot("overlay", _("Overlay before registration"), {"after": False}),
-        Shot("overlay", _("Overlay after registration"), {"after": True}),
+        Shot("overlay", _("Overlay before registration"), {"after": False}, f"{before} {letters}"),
+        Shot("overlay", _("Overlay after registration"), {"after": True}, after),
         Shot("flicker", _("Fixed volume"), {}, fixed, lambda flicker: stillOf(flicker, 0.0)),
         Shot("flicker", _("Deformed volume"), {}, deformed, lambda flicker: stillOf(flicker, 1.0)),
         Shot("checkerboard", _("Checkerboard")),
         Shot("difference", _("Difference")),
-        Shot("displacement", _("Displacement, colors"), {"style": "magnitude"}, length),
+        Shot("displacement", _("Displacement, colors"), {"style": "magnitude"}),
         Shot("displacement", _("Displacement, arrows"), {"style": "glyphs"}),
         Shot("displacement", _("Displacement, deformed grid"), {"style": "grid"}),
         Shot("jacobian", _("Jacobian")),
