@@ -43,6 +43,7 @@ class SeriesPanel(Panel):
         self.ui.landmarksSelector.connect("currentNodeChanged(vtkMRMLNode*)", self.onLandmarks)
         self.ui.registerSeriesButton.connect("clicked()", self.onRegister)
         self.ui.curvesButton.connect("clicked()", self.onCurves)
+        self.ui.saveCurvesButton.connect("clicked()", self.onSaveCurves)
         self._update()
 
     @property
@@ -187,6 +188,22 @@ class SeriesPanel(Panel):
             count=len(curves.phases),
         )
 
+    def onSaveCurves(self) -> None:
+        """Write the motion curves to a file that the user names."""
+        from LungDeepRegLib import mrml
+        from LungDeepRegLib.motion_curves import write_motion_curves
+
+        try:
+            curves = mrml.curves_of(self._choice.series(), self._choice.parameters.seriesLandmarks)
+            path = qt.QFileDialog.getSaveFileName(
+                self.widget, _("Save motion curves"), "motion_curves.csv", _("CSV files (*.csv)")
+            )
+            if path:
+                write_motion_curves(path, curves)
+                self.ui.curvesLabel.text = _("Saved as {path}").format(path=path)
+        except ValueError as error:
+            self._showFailure(str(error))
+
     def _selectors(self) -> tuple[tuple[Any, str], ...]:
         """The node boxes, and the parameters that they show."""
         return (self.ui.browserSelector, "seriesBrowser"), (self.ui.landmarksSelector, "seriesLandmarks")
@@ -219,7 +236,8 @@ class SeriesPanel(Panel):
         self.ui.progressBar.visible = busy
         for name in ("browserSelector", "referenceSelector", "maskSelector", "segmentSelector", "warpedCheckBox"):
             getattr(self.ui, name).enabled = not busy
-        self.ui.curvesButton.enabled = bool(names) and choice.parameters.seriesLandmarks is not None
+        for button in (self.ui.curvesButton, self.ui.saveCurvesButton):
+            button.enabled = bool(names) and choice.parameters.seriesLandmarks is not None
         self._listReferences(names)
         self._listPhases()
 

@@ -369,8 +369,27 @@ class TestCurves:
         assert shown == chart.GetID()
         assert panel.ui.curvesLabel.text.startswith("Motion of branchings in 4D CT: amplitudes from")
 
+    def test_they_are_saved(self, slicer_application, panel, breath, worker, tmp_path, monkeypatch):
+        import qt
+
+        chosen = [str(tmp_path / "curves.csv"), "", str(tmp_path / "no such folder" / "curves.csv")]
+        monkeypatch.setattr(qt.QFileDialog, "getSaveFileName", lambda *_asked: chosen.pop(0))  # a text, as PythonQt has
+        click(panel.ui.registerSeriesButton)
+        worker.finish(2)
+        choose(panel.ui.landmarksSelector, landmarks_node(slicer.mrmlScene))
+        click(panel.ui.saveCurvesButton)
+        header, *rows = (tmp_path / "curves.csv").read_text(encoding="utf-8").splitlines()
+        assert header == "# coordinate system: RAS, in mm; reference phase: 0 %"
+        assert len(rows) == 1 + 3 * 8
+        assert panel.ui.curvesLabel.text == f"Saved as {tmp_path / 'curves.csv'}"
+        click(panel.ui.saveCurvesButton)  # and given up
+        click(panel.ui.saveCurvesButton)
+        (message,) = slicer_application.take_messages()
+        assert "no such folder" in message.text
+
     def test_what_is_wrong_is_said(self, slicer_application, panel, breath):
         assert not panel.ui.curvesButton.enabled
+        assert not panel.ui.saveCurvesButton.enabled
         choose(panel.ui.landmarksSelector, landmarks_node(slicer.mrmlScene))
         click(panel.ui.curvesButton)
         (message,) = slicer_application.take_messages()
