@@ -11,7 +11,7 @@ from typing import Any
 from ..json_values import plain
 from ..landmark_review.observers import ObserverComparison
 from ..landmark_review.table import PairErrors, exclusion, left_out, statistics
-from ..quality import MEANINGS, Check, overall
+from ..quality import DEFAULT_THRESHOLDS, MEANINGS, Check, overall
 from .anonymous import NameRemover
 
 STATISTICS = {"all": True, "without doubtful": False}
@@ -133,14 +133,17 @@ def observer_data(content: ReportContent) -> dict[str, Any]:
 
 
 def verdict(checks: Sequence[Check]) -> dict[str, Any]:
-    """The light of the whole, and why."""
+    """The light of the whole, why, and which checks have other limits than by default."""
     light, reasons = overall(list(checks))
-    return {"light": light.value, "reasons": reasons}
+    changed = [check.title for check in checks if check_data(check)["default"] is not None]
+    return {"light": light.value, "reasons": reasons, "changed_limits": changed}
 
 
 def check_data(check: Check) -> dict[str, Any]:
-    """One light, with what its check means."""
-    return {**asdict(check), "light": check.light.value, "meaning": MEANINGS.get(check.name, "")}
+    """One light, with what its check means, and its limits by default where it has others."""
+    usual = DEFAULT_THRESHOLDS.get(check.name)
+    default = None if usual is None or usual == check.threshold else asdict(usual)
+    return {**asdict(check), "light": check.light.value, "default": default, "meaning": MEANINGS.get(check.name, "")}
 
 
 def landmark_data(rows: Sequence[PairErrors]) -> dict[str, Any]:

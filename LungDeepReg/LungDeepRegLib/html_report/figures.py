@@ -113,13 +113,21 @@ def deformation_section(figures: Figures) -> Markup:
     return section("Deformation", table([], rows))
 
 
-def consistency_section(figures: Figures) -> Markup:
-    """The way back."""
+def consistency_section(figures: Figures, assessment: Mapping[str, Any] | None) -> Markup:
+    """The way back, which may have been measured later than the summary."""
     known = {path: f"{words} [mm]" for path, words in CONSISTENCY if figures.entries.get(f"{path}.mean") is not None}
+    rows = spread_rows(figures, known)
+    later = (assessment or {}).get("inverse_consistency_mm")
+    if later:
+        path, words = CONSISTENCY[0]
+        rows.append([f"{words}, in the assessment [mm]", *(figure(later.get(name), 2) for name in SPREAD)])
+        if path not in known:
+            figures.get(path)
+            known[path] = words
     absent: list[Sequence[Content]] = [
         [words, figures.cell(path, 2)] for path, words in CONSISTENCY if path not in known
     ]
-    measured = table(["", *SPREAD.values()], spread_rows(figures, known)) if known else None
+    measured = table(["", *SPREAD.values()], rows) if rows else None
     return section("The way back", measured, table([], absent) if absent else None)
 
 
@@ -178,8 +186,11 @@ def name_of(path: str) -> str:
             "intensity moving": "values of the moving image"}.get(words, words)  # fmt: skip
 
 
-def whole(figures: Figures) -> Markup:
+def whole(figures: Figures, assessment: Mapping[str, Any] | None = None) -> Markup:
     """All tables of the summary, in their order."""
     return joined(
-        match_section(figures), error_section(figures), deformation_section(figures), consistency_section(figures)
+        match_section(figures),
+        error_section(figures),
+        deformation_section(figures),
+        consistency_section(figures, assessment),
     )

@@ -83,7 +83,8 @@ def mean_and_sd(distances: Mapping[str, Any]) -> Markup:
 
 def pair_table(landmarks: Mapping[str, Any]) -> Markup:
     """Pair by pair."""
-    head = ["Pair", "Before: dx", "dy", "dz", "ds", "After: dx", "dy", "dz", "ds", "Observer", "Placed", "Review", ""]
+    head = ["Pair", *AXES, *AXES, "Observer", "Placed", "Review", ""]
+    over = [("", 1), ("Before [mm]", len(AXES)), ("After [mm]", len(AXES)), ("", 4)]
     rows = []
     for pair in landmarks["pairs"]:
         distances = [
@@ -94,7 +95,7 @@ def pair_table(landmarks: Mapping[str, Any]) -> Markup:
         placed = placing(pair)
         why = f"left out: {pair['left_out']}" if pair["left_out"] else ""
         rows.append([pair["label"], *distances, pair["observer"] or NOTHING, placed, pair["state"], why])
-    return table(head, rows, "All pairs")
+    return table(head, rows, "All pairs", over)
 
 
 def placing(pair: Mapping[str, Any]) -> str:

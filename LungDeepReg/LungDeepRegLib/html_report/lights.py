@@ -43,10 +43,16 @@ def verdict_section(verdict: Mapping[str, Any] | None, checks: Sequence[Mapping[
         "Can it be trusted?",
         paragraph(light(name, VERDICTS[name]), "verdict"),
         bullets(verdict["reasons"]),
+        changed_limits(verdict["changed_limits"]),
         check_table(checks or ()),
         paragraph(DISCLAIMER, "note"),
         id_="verdict",
     )
+
+
+def changed_limits(titles: Sequence[str]) -> Markup | None:
+    """Whoever reads a light must know that somebody moved its limits."""
+    return paragraph(element("strong", f"Limits changed by the user: {', '.join(titles)}.")) if titles else None
 
 
 def check_table(checks: Sequence[Mapping[str, Any]]) -> Markup:
@@ -73,8 +79,13 @@ def meaning_section(checks: Sequence[Mapping[str, Any]] | None) -> Markup:
 
 
 def limits(check: Mapping[str, Any]) -> str:
-    """From where on it is good and bad, in words."""
-    threshold, unit = check["threshold"], check["unit"]
+    """From where on it is good and bad, in words, and what would be so by default."""
+    words, default = limits_in_words(check["threshold"], check["unit"]), check["default"]
+    return words if default is None else f"{words} (by default: {limits_in_words(default, check['unit'])})"
+
+
+def limits_in_words(threshold: Mapping[str, Any], unit: str) -> str:
+    """One pair of limits."""
     good, bad = (f"{threshold[name]:g}{SPACE}{unit}".strip() for name in ("good", "bad"))
     if threshold["higher_is_better"]:
         return f"good{SPACE}\N{GREATER-THAN OR EQUAL TO}{SPACE}{good}, bad{SPACE}<{SPACE}{bad}"

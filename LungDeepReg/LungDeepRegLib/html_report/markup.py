@@ -42,12 +42,28 @@ def joined(*parts: Content) -> Markup:
     return Markup("\n".join(escaped(part) for part in parts if part))
 
 
-def table(head: Sequence[Content], rows: Sequence[Sequence[Content]], caption: str = "") -> Markup:
-    """A table whose first column names the rows; on a narrow screen it scrolls within its frame."""
-    top = element("thead", element("tr", *(element("th", cell, scope="col") for cell in head)))
+def table(
+    head: Sequence[Content],
+    rows: Sequence[Sequence[Content]],
+    caption: str = "",
+    over: Sequence[tuple[str, int]] = (),
+) -> Markup:
+    """A table whose first column names the rows; on a narrow screen it scrolls within its frame.
+
+    Args:
+        head: The columns' names.
+        rows: Their cells.
+        caption: Stands above it.
+        over: A row above the columns' names, for wide tables: words, and over how many columns they stand.
+    """
+    above = element("tr", *(element("th", words, colspan=str(width), scope="colgroup") for words, width in over))
+    names = element("tr", *(element("th", cell, scope="col") for cell in head))
+    top = element("thead", above if over else None, names)
     body = element("tbody", *(row(cells) for cells in rows))
     named = element("caption", caption) if caption else None
-    return element("div", element("table", named, top if any(head) else None, body), class_="scroll")
+    return element(
+        "div", element("table", named, top if any(head) else None, body), class_="scroll wide" if over else "scroll"
+    )
 
 
 def grouped_table(head: Sequence[Content], groups: Mapping[str, Sequence[Sequence[Content]]]) -> Markup:

@@ -34,7 +34,7 @@ def page(data: Mapping[str, Any], pictures: Sequence[Picture]) -> str:
             verdict_section(data["verdict"], data["checks"]),
             warning_section([*(summary.get("warnings") or ()), *data["notes"]]),
             picture_section(pictures),
-            whole(figures),
+            whole(figures, data["assessment"]),
             landmark_section(data["landmarks"], data["observers"]),
             region_sections(data["regions"], data["assessment"]),
             meaning_section(data["checks"]),

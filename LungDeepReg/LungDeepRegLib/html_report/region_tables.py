@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .markup import Content, Markup, element, joined, paragraph, section, table
+from .markup import Content, Markup, joined, paragraph, section, table
 from .numbers import NOT_MEASURED, NOTHING, figure
 
 TRUST = {
@@ -49,11 +49,11 @@ def figure_table(
 ) -> Markup:
     """A row for each region: its volume, and mean, SD and median of what was measured in it."""
     measured = {name: words for name, words in columns.items() if any(row.get(name) for row in regions)}
-    head = ["Region", "Volume [ml]"]
-    for title, _ in measured.values():
-        head += [f"{title}: mean \N{PLUS-MINUS SIGN} SD", "median"]
+    head = ["Region", "Volume [ml]", *["mean \N{PLUS-MINUS SIGN} SD", "median"] * len(measured)]
+    over = [("", 2), *((title, 2) for title, _ in measured.values())]
     if extra:
         head.append("Low trust [%]")
+        over.append(("", 1))
     rows: list[list[Content]] = []
     for region in regions:
         cells: list[Content] = [region["region"], figure(region.get("volume_ml"), 0)]
@@ -62,7 +62,7 @@ def figure_table(
         rows.append([*cells, figure(region.get(extra), 1)] if extra else cells)
     absent = [title for name, (title, _) in columns.items() if name not in measured]
     note = paragraph(f"{', '.join(absent)}: {NOT_MEASURED}.", "missing") if absent else None
-    return joined(table(head, rows), note)
+    return joined(table(head, rows, over=over), note)
 
 
 def distribution(found: Mapping[str, Any] | None, digits: int) -> list[Content]:
@@ -85,10 +85,4 @@ def whole_table(assessment: Mapping[str, Any]) -> Markup | None:
     rows: list[list[Content]] = [
         [words, figure(assessment[name], digits, of)] for name, words, digits, of in wanted if name in assessment
     ]
-    back = assessment.get("inverse_consistency_mm")
-    if back:
-        cells = [figure(back.get(name), 2, "mm") for name in ("mean", "p95", "max")]
-        mean, p95, highest = cells
-        text = Markup(f"mean {mean}, 95 % {p95}, max {highest}")
-        rows.append(["Forward and back in the lungs", element("span", text)])
     return table([], rows) if rows else None

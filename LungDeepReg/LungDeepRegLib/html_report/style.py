@@ -40,6 +40,11 @@ td:last-child, th:last-child { padding-right: 0; }
 td { overflow-wrap: break-word; }
 data { white-space: nowrap; }
 th[scope="rowgroup"] { padding-top: .9rem; font-weight: 650; }
+.wide table { font-size: .82rem; }
+.wide th, .wide td { padding-right: .6rem; }
+.wide tbody th { white-space: nowrap; max-width: 14rem; overflow: hidden; text-overflow: ellipsis; }
+th[scope="colgroup"] { border-bottom: 0; padding-bottom: 0; }
+.wide thead tr + tr th { padding-top: 0; font-weight: 400; }
 .checks table { width: 100%; }
 .checks tbody th { font-weight: 650; }
 .checks td:last-child { font-size: .85rem; color: var(--faint); }
@@ -71,6 +76,8 @@ figcaption strong { color: var(--ink); }
   tr, caption, .verdict, #warnings, .groups tbody { break-inside: avoid; }
   caption, dt { break-after: avoid; }
   th, td { padding: 1mm 2mm 1mm 0; }
+  .wide table { font-size: 7.5pt; }
+  .wide th, .wide td { padding-right: 1.5mm; }
   img { max-height: 108mm; }
   .light, .notice, img { -webkit-print-color-adjust: exact; print-color-adjust: exact; }
 }
