@@ -183,14 +183,15 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
 
     @vtk.calldata_type(vtk.VTK_OBJECT)
     def _added(self, _scene, _event, node):
-        if self._offered(node):
-            self._insert(node)
-        self._listed()
+        if self._follows(node):
+            if self._offered(node):
+                self._insert(node)
+            self._listed()
 
     @vtk.calldata_type(vtk.VTK_OBJECT)
     def _going(self, scene, _event, node):
         """The row goes while the node is still there, and Qt keeps the index: another node becomes current."""
-        if not scene.IsClosing():
+        if not scene.IsClosing() and self._follows(node):
             self._remove(self._box.findData(node.GetID()), 1)
             self._listed(node)
 
@@ -223,8 +224,12 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
         forget(self._node_tags)
         count = 0 if self._scene is None else self._scene.GetNumberOfNodes()
         for node in (self._scene.GetNthNode(i) for i in range(count)):
-            if node is not gone and any(node.IsA(kind) for kind in self.nodeTypes):
+            if node is not gone and self._follows(node):
                 self._node_tags.append((node, node.AddObserver("ModifiedEvent", self._modified)))
+
+    def _follows(self, node):
+        """Whether a node is or could become part of the list."""
+        return any(map(node.IsA, self.nodeTypes))
 
     def _modified(self, node, _event):
         row, name = self._box.findData(node.GetID()), node.GetName() or node.GetID()
