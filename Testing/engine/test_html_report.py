@@ -121,7 +121,8 @@ def distribution(mean):
 REGIONS = [
     {"region": name, "volume_ml": volume, "residual": distribution(31.25), "correlation": distribution(0.8),
      "consistency_mm": None, "trust": distribution(0.7), "jacobian": distribution(1.3),
-     "ventilation_jacobian": distribution(0.31), "ventilation_density": None, "low_trust_percent": 4.2}
+     "ventilation_jacobian": distribution(0.31), "ventilation_density": None, "low_trust_percent": 4.2,
+     "volume_change": 0.287}
     for name, volume in (("Lungs", 4200.3), ("Right lung", 2300.0))
 ]  # fmt: skip
 ASSESSMENT = {"inverse_consistency_mm": None, "residual_unit": "HU", "residual_rms": 44.1, "correlation_mean": 0.81,
@@ -383,6 +384,7 @@ class TestTables:
         assert "Forward and back [mm]: not measured." in page.words
         assert "By the density: not measured." in page.words
         assert "the sign is not given" in page.text
+        assert {"As a whole", "0.287"} <= set(page.words)
 
 
 WITHOUT_TORCH = f"""

@@ -68,6 +68,7 @@ def region_row(name: str) -> dict[str, Any]:
         "ventilation_jacobian": distribution(0.2),
         "ventilation_density": None,
         "low_trust_percent": 3.5,
+        "volume_change": 0.19,
     }
 
 

@@ -280,6 +280,7 @@ class TestAssessing:
         assert cells["Region"] == ["Lungs", *REGIONS]
         assert cells["Residual (HU)"][0] == "42.0"
         assert cells["Trust"][1] == "0.75"
+        assert cells["Volume change"][0] == "0.190"
         assert "There and back (mm)" not in cells
         assert "median 0.75, 5 % 0.55" in panel.ui.regionsTable.item(1, 2).toolTip()
         assert "shows less of the lungs" in panel.ui.overallLabel.text

@@ -17,7 +17,8 @@ TRUST = {
 VENTILATION = {"jacobian": ("Jacobian", 3), "ventilation_jacobian": ("By the Jacobian", 3),
                "ventilation_density": ("By the density", 3)}  # fmt: skip
 VENTILATION_NOTE = (
-    "Specific volume change: 0.5 is a change of volume by half. By the Jacobian of the deformation; by the density from"
+    "Specific volume change: 0.5 is a change of volume by half. As a whole: of the region, by its mean Jacobian. By the"
+    " Jacobian: the map's values, whose mean is higher where they vary; by the density: those of the air alone, from"
     " the Hounsfield units of two CTs (Simon 2000, Guerrero 2005). A research map, not a lung function test."
 )
 INHALE = {"fixed": "The fixed image is the inhaled one.", "moving": "The moving image is the inhaled one.",
@@ -35,31 +36,31 @@ def region_sections(regions: Sequence[Mapping[str, Any]] | None, assessment: Map
     unit = known.get("residual_unit") or ""
     headings = {**TRUST, "residual": (f"Residual [{unit}]" if unit else "Residual", 1)}
     return joined(
-        section(trust, figure_table(regions, headings, extra="low_trust_percent"), whole_table(known)),
+        section(trust, figure_table(regions, headings, ("low_trust_percent", "Low trust [%]", 1)), whole_table(known)),
         section(
             ventilation,
             paragraph(f"{VENTILATION_NOTE} {INHALE.get(known.get('inhale'), '')}", "note"),
-            figure_table(regions, VENTILATION),
+            figure_table(regions, VENTILATION, ("volume_change", "As a whole", 3)),
         ),
     )
 
 
 def figure_table(
-    regions: Sequence[Mapping[str, Any]], columns: Mapping[str, tuple[str, int]], extra: str | None = None
+    regions: Sequence[Mapping[str, Any]], columns: Mapping[str, tuple[str, int]], single: tuple[str, str, int]
 ) -> Markup:
-    """A row for each region: its volume, and mean, SD and median of what was measured in it."""
+    """A row for each region: its volume, mean, SD and median of what was measured in it, and a single figure."""
     measured = {name: words for name, words in columns.items() if any(row.get(name) for row in regions)}
     head = ["Region", "Volume [ml]", *["mean \N{PLUS-MINUS SIGN} SD", "median"] * len(measured)]
     over = [("", 2), *((title, 2) for title, _ in measured.values())]
-    if extra:
-        head.append("Low trust [%]")
-        over.append(("", 1))
+    of_all, title, places = single
+    head.append(title)
+    over.append(("", 1))
     rows: list[list[Content]] = []
     for region in regions:
         cells: list[Content] = [region["region"], figure(region.get("volume_ml"), 0)]
         for name, (_, digits) in measured.items():
             cells += distribution(region.get(name), digits)
-        rows.append([*cells, figure(region.get(extra), 1)] if extra else cells)
+        rows.append([*cells, figure(region.get(of_all), places)])
     absent = [title for name, (title, _) in columns.items() if name not in measured]
     note = paragraph(f"{', '.join(absent)}: {NOT_MEASURED}.", "missing") if absent else None
     return joined(table(head, rows, over=over), note)

@@ -72,7 +72,7 @@ class Trust(MapInLungs):
         return {
             "trust": _(
                 "Blue: what both images show agrees. Red: look here first. High trust is no proof of a small error:"
-                " where the lung has no structure, nothing disagrees."
+                " what is shifted along a vessel still looks the same."
             ),
             "residual": _("What still differs between both images, the lung's change of density taken out."),
             "correlation": _("How alike the structure of both images is around each place: 1 is the same."),

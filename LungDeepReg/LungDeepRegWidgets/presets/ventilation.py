@@ -47,7 +47,7 @@ class Ventilation(MapInLungs):
         source = {
             "ventilation": _("Of the Jacobian."),
             "ventilation_density": _(
-                "Of the CT's density (Simon 2000, Guerrero 2005); no color where that says nothing."
+                "Of the air alone, by the CT's density (Simon 2000, Guerrero 2005); no color where that says nothing."
             ),
         }[self.which]
         text = _("Volume change per volume at exhale: 0.5 is half as much more. {source} For research only.")

@@ -21,6 +21,7 @@ def columns() -> dict[str, tuple[str, str]]:
         "correlation": (_("Correlation"), ".2f"),
         "consistency_mm": (_("There and back (mm)"), ".2f"),
         "jacobian": (_("Jacobian"), ".3f"),
+        "volume_change": (_("Volume change"), ".3f"),
         "ventilation_jacobian": (_("Ventilation"), ".3f"),
         "ventilation_density": (_("Ventilation by density"), ".3f"),
     }
