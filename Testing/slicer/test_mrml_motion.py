@@ -122,6 +122,8 @@ class TestCurves:
 
 class TestPublishing:
     def test_tables_and_chart_hold_every_figure(self, series, markups):
+        for n, label in enumerate(("bronchus", "bronchus R")):  # the right one
+            markups.SetNthControlPointLabel(n, label)
         curves = curves_of(series, markups)
         nodes = publish_curves(curves, series, markups)
         assert [nodes.table.GetTable().GetValue(row, 0).ToString() for row in range(3)] == ["0 %", "20 %", "50 %"]
@@ -129,7 +131,7 @@ class TestPublishing:
         for n, label in enumerate(curves.labels):
             np.testing.assert_allclose(column(nodes.table, label), curves.distance[:, n])
             for axis, name in enumerate("RAS"):
-                np.testing.assert_allclose(column(nodes.table, f"{label} {name}"), curves.displacement[:, n, axis])
+                np.testing.assert_allclose(column(nodes.table, f"{label} d{name}"), curves.displacement[:, n, axis])
         np.testing.assert_allclose(column(nodes.amplitudes, "Amplitude [mm]"), curves.amplitude)
         np.testing.assert_allclose(column(nodes.amplitudes, "S"), true_positions()[0][:, 2])
         lines = lines_of(nodes.chart)

@@ -36,7 +36,7 @@ class CurveNodes:
 
     Attributes:
         table: A row for each phase; for each landmark its displacement from the reference phase, its length and along
-            R, A and S, in mm.
+            R, A and S (dR, dA, dS), in mm.
         amplitudes: A row for each landmark: where it is in the reference phase, and its amplitude.
         chart: Displacement over phases, a line for each landmark.
     """
@@ -159,7 +159,7 @@ def curve_table(curves: MotionCurves, series: Series) -> vtk.vtkTable:
     for n, label in enumerate(curves.labels):
         add_numbers(table, label, curves.distance[:, n])
         for axis, name in enumerate(AXES):
-            add_numbers(table, f"{label} {name}", curves.displacement[:, n, axis])
+            add_numbers(table, f"{label} d{name}", curves.displacement[:, n, axis])
     return table
 
 
