@@ -175,6 +175,7 @@ def test_pictures_tell_sides_and_sizes(case):
     with privacy.oriented(case.scene):
         after = case.views["Red"].grab()
     assert (red.GetOrientationMarkerType(), red.GetRulerType()) == (red.OrientationMarkerTypeNone, red.RulerTypeThick)
+    assert red.GetRulerColor() == red.RulerColorWhite
     changed = (before != after).any(axis=-1)
     height, width = changed.shape
     assert changed[height // 2 :, width // 2 :].any()
@@ -335,7 +336,8 @@ def test_two_observers_landmarks_are_in_it(case, panel, few):
     rows = {row["what"]: row["distances"] for row in data["observers"]["rows"]}
     assert rows["observers, moving image"]["dz"]["mean"] == pytest.approx(1.0, abs=1e-3)
     assert [entry["observer"] for entry in data["observers"]["names"]] == ["A", "B"]
-    assert any(note.startswith("2 observers placed landmarks") and "of A," in note for note in data["notes"])
+    assert any("statistics of landmark pairs are of A," in note for note in data["notes"])
+    assert "By the landmarks of B the mean error is 1.50 mm (3 pairs placed blind)." in data["notes"]
     light = next(check for check in data["checks"] if check["name"] == "landmark_error")
     assert light["value"] == pytest.approx(0.5, abs=1e-3)
     assert "3 pairs" in light["note"]

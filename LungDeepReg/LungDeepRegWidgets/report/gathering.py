@@ -66,18 +66,30 @@ def landmarksOf(
     rows, phi, notes = tableOf(nodes, pairs)
     if len(lists) == 1:
         return rows, None, notes
-    notes.append(
-        _(
-            "{count} observers placed landmarks: the light, the table of pairs and their statistics are of"
-            " {observer}, whose landmarks were worked at last."
-        ).format(count=len(lists), observer=lists[0].observer)
-    )
-    if len(lists) > 2:
-        notes.append(_("Only {names} are compared.").format(names=" + ".join(pair.observer for pair in lists[:2])))
+    notes += notesOfOthers(nodes, lists)
     try:
         return rows, compare(pairs, pairs_of(lists[1]), phi), notes
     except ValueError as error:
         return rows, None, [*notes, _("The observers can't be compared: {error}").format(error=error)]
+
+
+def notesOfOthers(nodes: Any, lists: Sequence[PairLists]) -> list[str]:
+    """Whose landmarks make the light, and what the others' say: nobody is to be misled by a choice of observers."""
+    text = _("The light, the table and the statistics of landmark pairs are of {observer}, who is chosen in Slicer.")
+    notes = [text.format(observer=lists[0].observer)]
+    for other in lists[1:]:
+        try:
+            found = landmarkErrorsOf(tableOf(nodes, pairs_of(other))[0])
+        except ValueError as error:
+            notes.append(str(error))
+            continue
+        if found is not None:
+            text = _("By the landmarks of {observer} the mean error is {error:.2f} mm ({count} pairs placed blind).")
+            notes.append(text.format(observer=other.observer, error=found[0]["ds"].mean, count=found[1]))
+    if len(lists) > 2:
+        names = ", ".join(pair.observer for pair in lists[:2])
+        notes.append(_("Two observers are compared: {names}.").format(names=names))
+    return notes
 
 
 def tableOf(nodes: Any, pairs: Sequence[LandmarkPair]) -> tuple[list[PairErrors], Phi | None, list[str]]:

@@ -88,14 +88,16 @@ def onlyDisplays(scene: slicer.vtkMRMLScene, kept: tuple[Any, ...] = (), *, name
 def oriented(scene: slicer.vtkMRMLScene) -> Iterator[None]:
     """Show, for a while, axes with letters and, in slices, a ruler: a picture alone tells neither side nor size."""
     views = nodesOf(scene, "vtkMRMLAbstractViewNode")
-    before = [(view, view.GetOrientationMarkerType(), view.GetRulerType()) for view in views]
+    kinds = ("OrientationMarkerType", "RulerType", "RulerColor")
+    before = [(view, {kind: getattr(view, f"Get{kind}")() for kind in kinds}) for view in views]
     for view in views:
         view.SetOrientationMarkerType(view.OrientationMarkerTypeAxes)
         if view.IsA("vtkMRMLSliceNode"):
             view.SetRulerType(view.RulerTypeThin)
+            view.SetRulerColor(view.RulerColorYellow)  # white isn't seen on white
     try:
         yield
     finally:
-        for view, marker, ruler in before:
-            view.SetOrientationMarkerType(marker)
-            view.SetRulerType(ruler)
+        for view, values in before:
+            for kind, value in values.items():
+                getattr(view, f"Set{kind}")(value)
