@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import ModuleType
 
 import dask
 import pytest
@@ -14,6 +15,9 @@ from LungDeepRegLib.batch.runner import run_batch
 from LungDeepRegLib.batch.schedulers import LocalWorkers, RemoteWorkers, SchedulerError, local_cluster, one_by_one
 
 from Testing.engine.batch_work import SETTINGS, begun, case_in, work
+
+if os.name != "posix":
+    pytest.skip("processes are killed otherwise on Windows", allow_module_level=True)
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = """
@@ -80,7 +84,6 @@ def test_dead_workers_are_replaced_and_a_case_that_kills_its_worker_fails_alone(
     assert {path.name for path in (tmp_path / "out").iterdir()} == expected
 
 
-@pytest.mark.skipif(os.name != "posix", reason="signals are sent otherwise on Windows")
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_a_program_that_is_stopped_half_way_goes_on_where_it_was(number, tmp_path):
     names = [f"{n:02}" for n in range(8)]
@@ -122,10 +125,21 @@ def test_workers_share_the_cores(tmp_path, monkeypatch):
     assert (tmp_path / "out" / "a" / "result.txt").read_text() == "4 4"
 
 
-def test_a_scheduler_by_its_address(tmp_path):
+def only_here(job, threads):
+    """Work of a program that the workers don't have."""
+
+
+def test_a_scheduler_by_its_address(tmp_path, monkeypatch):
     cases = [case_in(tmp_path, name, "write") for name in "abc"]
+    module = ModuleType("not_installed")
+    module.only_here, only_here.__module__ = only_here, module.__name__
+    monkeypatch.setitem(sys.modules, module.__name__, module)
     with local_cluster(1, 1) as cluster:
-        answers = run_batch(cases, tmp_path / "out", SETTINGS, work, RemoteWorkers(cluster.scheduler_address))
+        there = RemoteWorkers(cluster.scheduler_address)
+        (lost,) = run_batch(cases[:1], tmp_path / "out", SETTINGS, only_here, there)
+        answers = run_batch(cases, tmp_path / "out", SETTINGS, work, there)
+    said = "its worker couldn't do it (ModuleNotFoundError: No module named 'not_installed'); it needs the same"
+    assert lost.error == f"manifest.csv, line a: {said} LungDeepReg as here"
     assert [answer.error for answer in answers] == [""] * 3
     assert (tmp_path / "out" / "a" / "result.txt").read_text() == "1 1"  # the threads that Dask gave the worker
 

@@ -6,6 +6,7 @@ Dask (https://www.dask.org) is asked for only where it is used; without it every
 from __future__ import annotations
 
 import os
+import pickle
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -13,13 +14,14 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
+from uuid import uuid4
 
 from .case import Answer, Case
 
 if TYPE_CHECKING:
     from distributed import Client, Future, LocalCluster
 
-INSTALL = "pip install lungdeepreg[batch]"
+INSTALL = 'pip install "dask[distributed]"'
 RETRIES = 2
 """How often a case is begun anew whose worker died; on a cluster its scheduler does that, as often as it is set to."""
 LOOK_SECONDS = 0.5
@@ -186,7 +188,8 @@ def answers(client: Client, jobs: Sequence[Job], work: Work, threads: int | None
         while waiting or running:
             for _ in range(min(len(waiting), workers(client) - len(running))):
                 job = waiting.popleft()
-                running[client.submit(in_worker, work, job, threads, pure=False)] = job
+                call = pickle.dumps(Call(work, job, threads))
+                running[client.submit(pickle.loads, call, key=f"register-{uuid4()}", pure=False)] = job
             for future in finished(client, list(running)):
                 job, answer = running.pop(future), answer_of(future)
                 deaths[id(job)] += answer is DIED
@@ -233,13 +236,32 @@ def answer_of(future: Future) -> Answer:
         raise lost(error) from error
     except KilledWorker:
         return DIED
-    except Exception as error:  # such as a worker that has no LungDeepReg
-        return Answer(error=f"its worker couldn't do it ({type(error).__name__}: {error})")
+    except Exception as error:
+        return Answer(
+            error=f"its worker couldn't do it ({type(error).__name__}: {error}); it needs the same LungDeepReg as here"
+        )
 
 
 def lost(reason: object) -> SchedulerError:
     """The error for a scheduler that went away."""
     return SchedulerError(f"the Dask scheduler is gone ({reason}); the same command goes on where this one ended")
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call of :func:`in_worker`: unpickling it is the call.
+
+    So Dask itself handles nothing but bytes. Its scheduler needs no LungDeepReg then, and a worker without it says so;
+    given the function itself, that worker would die again and again, and the batch wait forever.
+    """
+
+    work: Work
+    job: Job
+    threads: int | None
+
+    def __reduce__(self) -> tuple[Callable[..., Answer], tuple[Any, ...]]:
+        """The call."""
+        return in_worker, (self.work, self.job, self.threads)
 
 
 ALONE = threading.Lock()
