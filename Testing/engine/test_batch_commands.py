@@ -22,6 +22,7 @@ from LungDeepRegLib.phantom.pair import PhantomConfig
 from LungDeepRegLib.phantom.series import PhantomSeries
 from LungDeepRegLib.results.output_files import IMAGES, OTHERS
 from LungDeepRegLib.results.staging import CASE_RECORD, remove_unfinished
+from LungDeepRegLib.results.summary import peak_memory_mb
 
 from Testing.engine.batch_work import case_in
 
@@ -111,7 +112,7 @@ class TestBatch:
         assert main(["batch", str(files / "study.csv"), "--out", str(tmp_path / "out"), *where]) == 4
         said = capsys.readouterr().err
         assert "Dask isn't installed" in said
-        assert "pip install lungdeepreg[batch]; --workers 1 works without it" in said
+        assert 'pip install "dask[distributed]"; --workers 1 works without it' in said
 
     def test_the_manifest_is_not_replaced_by_the_table(self, files, tmp_path, capsys):
         shutil.copy(files / "study.csv", tmp_path / "cases.csv")
@@ -143,6 +144,21 @@ def test_a_worker_whose_batch_has_ended_stops(tmp_path, monkeypatch):
     assert "a: removed meanwhile, since the batch has ended; this case is stopped" in answer.error
     assert stages == []
     assert not list((tmp_path / "out").glob("**/*"))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the most memory of a process can't be forgotten")
+def test_the_most_memory_is_that_of_the_case_not_of_those_before_it(tmp_path, monkeypatch):
+    def fill(folder, args, clock):
+        np.ones(int(job.case.name) * 1_000_000 // 8)
+        return {"peak_memory_mb": peak_memory_mb(), "seconds_total": 0.0}
+
+    monkeypatch.setattr("LungDeepRegLib.commands.batch.fill", fill)
+    settings = Namespace(version=LungDeepRegLib.__version__, weights="none")
+    found = []
+    for megabytes in ("300", "100"):
+        job = Job(case_in(tmp_path, megabytes, "write"), tmp_path / "out" / megabytes)
+        found.append(run_case(settings, {}, job, None).summary["peak_memory_mb"])
+    assert found[0] - found[1] == pytest.approx(200, abs=60)
 
 
 def test_a_worker_with_another_version_refuses(tmp_path):
@@ -203,7 +219,17 @@ class TestSeries:
 
     @pytest.mark.parametrize(
         ("reference", "index"),
-        [("50", 1), ("T50.mha", 1), ("T50", 1), ("0", 0), ("a/T00.mha", 0), ("7", None), ("4", None)],
+        [
+            ("50", 1),
+            ("T50.mha", 1),
+            ("T50", 1),
+            ("0", 0),
+            ("a/T00.mha", 0),
+            ("a/b/../T00.mha", 0),
+            (str(Path("a/T50.mha").absolute()), 1),
+            ("7", None),
+            ("4", None),
+        ],
     )
     def test_the_reference(self, reference, index):
         paths = [Path("a/T00.mha"), Path("a/T50.mha"), Path("a/T4_4.mha"), Path("a/T4_8.mha")]

@@ -10,6 +10,9 @@ from pathlib import Path
 
 from ..results.staging import OutputError
 
+LOCK = ".lock"
+"""A file that is there while a batch is at work, on Windows only."""
+
 
 @contextmanager
 def sole_use(folder: Path) -> Iterator[str]:
@@ -25,6 +28,8 @@ def sole_use(folder: Path) -> Iterator[str]:
         handle = locked(folder)
     except (BlockingIOError, FileExistsError) as error:
         msg = f"{folder}: another batch is at work in this folder; wait for it, or choose another --out"
+        if isinstance(error, FileExistsError):
+            msg += f". After a power failure, remove {folder / LOCK}"
         raise OutputError(msg) from error
     except OSError as error:
         yield f"{folder} can't be locked ({error.strerror or error}): take care that no other batch works in it"
@@ -39,7 +44,7 @@ def locked(folder: Path) -> int:
     """A file descriptor that holds the lock until it is closed, or until this process ends."""
     if sys.platform == "win32":
         flags = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_TEMPORARY  # Windows removes it with the process
-        return os.open(folder / ".lock", flags)
+        return os.open(folder / LOCK, flags)
     import fcntl
 
     handle = os.open(folder, os.O_RDONLY)

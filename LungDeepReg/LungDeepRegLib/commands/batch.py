@@ -29,6 +29,7 @@ from ..results.summary import NOTICE, versions
 from .console import complain, say, shown
 from .errors import explained
 from .inputs import check_untouched, given_paths
+from .process import forget_peak_memory
 from .register import fill, options_of, weights_of
 
 SETTINGS = (
@@ -130,6 +131,7 @@ def run_case(settings: Namespace, made_with: dict[str, Any], job: Job, threads: 
         What became of it; no exception is raised but KeyboardInterrupt.
     """
     started = time.time()
+    forget_peak_memory()
     try:
         if threads is not None:
             torch.set_num_threads(threads)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
@@ -20,6 +21,15 @@ def start_time() -> float | None:
         return time.time() - (time.clock_gettime(time.CLOCK_BOOTTIME) - since_boot)
     except (OSError, ValueError, IndexError, AttributeError):
         return None
+
+
+def forget_peak_memory() -> None:
+    """Let the most memory that this process had resident begin anew from what it has now, on Linux.
+
+    So it is that of one case, not of all those before it (proc(5), clear_refs).
+    """
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
 
 
 def interrupt_on_termination() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import os
 import re
 from argparse import Namespace
 from collections.abc import Sequence
@@ -104,7 +105,7 @@ def chosen(paths: Sequence[Path], names: Sequence[str], reference: str) -> int:
     Raises:
         InputError: No phase of that name or number, or several.
     """
-    exact = [n for n, path in enumerate(paths) if Path(reference) == path or reference in (path.name, names[n])]
+    exact = [n for n, path in enumerate(paths) if same_file(path, reference) or reference in (path.name, names[n])]
     if not exact and reference.isdigit():
         exact = [n for n, name in enumerate(names) if int(reference) in map(int, NUMBER.findall(name))]
     if len(exact) != 1:
@@ -114,6 +115,11 @@ def chosen(paths: Sequence[Path], names: Sequence[str], reference: str) -> int:
         )
         raise InputError(msg)
     return exact[0]
+
+
+def same_file(one: Path, other: str) -> bool:
+    """Whether two paths lead to the same place, written in whatever way."""
+    return Path(os.path.abspath(one)) == Path(os.path.abspath(other))  # noqa: PTH100 (pathlib keeps "..")
 
 
 def case_of(name: str, phase: Path, reference: Path) -> Case:
