@@ -226,6 +226,32 @@ def two_blocks(name, *, gap, bridge):
     return Volume(lungs, where.ijk_to_ras), x, z
 
 
+class TestMotion:
+    def test_a_shift_is_the_mean_and_nothing_beyond(self):
+        pair, _ = scaled_pair(1.0)
+        shift = np.eye(4)
+        shift[:3, 3] = 4.0, -3.0, 12.0
+        row = assess(pair, DisplacementField.from_matrix(shift, covering_lattice(pair.fixed.lattice, 4.0, 8.0)))
+        row = row.region_figures[0]
+        assert row["displacement_mm"]["mean"] == pytest.approx(13.0, abs=1e-4)
+        found = [row[f"displacement_{axis}_mm"]["mean"] for axis in "ras"]
+        np.testing.assert_allclose(found, shift[:3, 3], atol=1e-4)
+        assert row["displacement_beyond_mean_mm"]["p95"] == pytest.approx(0.0, abs=1e-4)
+
+    def test_the_phantoms_own_motion_region_by_region(self, spoiled_phantom):
+        pair, made = spoiled_phantom.pair, spoiled_phantom.made
+        rows = {row["region"]: row for row in spoiled_phantom.exact.region_figures}
+        points = apply(pair.fixed.ijk_to_ras, np.argwhere(pair.fixed_mask)[::7, ::-1].astype(float))
+        vectors = made.phi(points) - points
+        truth = np.linalg.norm(vectors, axis=1)
+        assert rows["Lungs"]["displacement_mm"]["mean"] == pytest.approx(truth.mean(), rel=0.03)
+        beyond = np.linalg.norm(vectors - vectors.mean(axis=0), axis=1)
+        assert rows["Lungs"]["displacement_beyond_mean_mm"]["mean"] == pytest.approx(beyond.mean(), rel=0.06)
+        right = points[:, 0] > made.fixed.lattice.centre_ras[0]
+        found = rows["Right lung"]["displacement_s_mm"]["mean"]
+        assert found == pytest.approx(vectors[right, 2].mean(), abs=0.5)
+
+
 class TestRegions:
     @pytest.mark.parametrize("name", [*GEOMETRIES])
     @pytest.mark.parametrize("bridge", [0, 6])

@@ -122,7 +122,9 @@ REGIONS = [
     {"region": name, "volume_ml": volume, "residual": distribution(31.25), "correlation": distribution(0.8),
      "consistency_mm": None, "trust": distribution(0.7), "jacobian": distribution(1.3),
      "ventilation_jacobian": distribution(0.31), "ventilation_density": None, "low_trust_percent": 4.2,
-     "volume_change": 0.287}
+     "volume_change": 0.287, "displacement_mm": distribution(13.5), "displacement_beyond_mean_mm": distribution(6.4),
+     "displacement_r_mm": distribution(0.6), "displacement_a_mm": distribution(-2.7),
+     "displacement_s_mm": distribution(-12.8)}
     for name, volume in (("Lungs", 4200.3), ("Right lung", 2300.0))
 ]  # fmt: skip
 ASSESSMENT = {"inverse_consistency_mm": None, "residual_unit": "HU", "residual_rms": 44.1, "correlation_mean": 0.81,
@@ -156,7 +158,8 @@ class TestFigures:
     def test_what_was_not_measured_is_said(self, tmp_path):
         page, _ = written(tmp_path, ReportContent({"fixed": "a", "moving": "b", "dice_after": None}))
         assert page.shown["dice_after"] == page.shown["inverse_consistency_mm"] == "not measured"
-        absent = ("Landmark errors", "placed by a person", "Trust by region", "Ventilation by region")
+        regions = ("Trust by region", "Ventilation by region", "Motion by region")
+        absent = ("Landmark errors", "placed by a person", *regions)
         for words in ("Not judged", "No pictures", *(f"{name}: not measured" for name in absent)):
             assert words in page.text
 
@@ -385,6 +388,10 @@ class TestTables:
         assert "By the density: not measured." in page.words
         assert "the sign is not given" in page.text
         assert {"As a whole", "0.287"} <= set(page.words)
+        row = page.words[page.words.index("Motion by region") :]
+        row = row[row.index("Right lung") :]
+        assert row[1:3] == ["2300", "13.5"]
+        assert row[row.index("6.4") + 3 :][1:4] == ["0.6", f"{MINUS}2.7", f"{MINUS}12.8"]
 
 
 WITHOUT_TORCH = f"""

@@ -17,6 +17,7 @@ from ..results.pair import Pair
 from ..volume import Volume
 from .local_moments import blocks
 from .lung_samples import FINER, LungSamples, sample_lungs
+from .motion import motion_maps
 from .region_figures import WHOLE, region_figures
 from .regions import find_regions
 from .trust import TrustMaps, trust_maps, where
@@ -92,6 +93,7 @@ def assess(
         "jacobian": where(known, determinant),
         "ventilation_jacobian": ventilation[0],
         "ventilation_density": ventilation[1],
+        **motion_maps(samples, phi),
     }
     rows = region_figures(regions.array, maps, where(known, determinant), inhale, lung_ml(pair, samples))
     figures = whole_figures(pair, phi, backward, samples, trust, rows[0])

@@ -1,4 +1,4 @@
-"""The tables of the lungs' parts: trust, and ventilation."""
+"""The tables of the lungs' parts: trust, ventilation, and motion."""
 
 from __future__ import annotations
 
@@ -21,49 +21,69 @@ VENTILATION_NOTE = (
     " Jacobian: the map's values, whose mean is higher where they vary; by the density: those of the air alone, from"
     " the Hounsfield units of two CTs (Simon 2000, Guerrero 2005). A research map, not a lung function test."
 )
+MOTION = {
+    "displacement_mm": ("Displacement [mm]", 1),
+    "displacement_beyond_mean_mm": ("Beyond the lungs' mean [mm]", 1),
+}
+DIRECTIONS = {
+    "displacement_r_mm": ("right [mm]", 1),
+    "displacement_a_mm": ("front [mm]", 1),
+    "displacement_s_mm": ("head [mm]", 1),
+}
+MOTION_NOTE = (
+    "How far a place of the fixed image lies from the same tissue in the moving one, where both lie in the scanner: two"
+    " scans' tables may differ, which the lungs' mean displacement holds. Means to the patient's right, front and head;"
+    " negative to the left, back and feet."
+)
 INHALE = {"fixed": "The fixed image is the inhaled one.", "moving": "The moving image is the inhaled one.",
           None: "It isn't known which image is the inhaled one, so the sign is not given."}  # fmt: skip
 SHOWN = ("mean", "sd", "median")
 
 
 def region_sections(regions: Sequence[Mapping[str, Any]] | None, assessment: Mapping[str, Any] | None) -> Markup:
-    """Trust and ventilation of the lungs as a whole, of each lung and of thirds."""
-    trust, ventilation = "Trust by region", "Ventilation by region"
+    """Trust, ventilation and motion of the lungs as a whole, of each lung and of thirds."""
+    trust, ventilation, motion = "Trust by region", "Ventilation by region", "Motion by region"
     if not regions:
-        missing = [paragraph(f"{title}: {NOT_MEASURED}.", "missing") for title in (trust, ventilation)]
+        missing = [paragraph(f"{title}: {NOT_MEASURED}.", "missing") for title in (trust, ventilation, motion)]
         return section("Regions", *missing)
     known = assessment or {}
     unit = known.get("residual_unit") or ""
     headings = {**TRUST, "residual": (f"Residual [{unit}]" if unit else "Residual", 1)}
+    low = {"low_trust_percent": ("Low trust [%]", 1)}
     return joined(
-        section(trust, figure_table(regions, headings, ("low_trust_percent", "Low trust [%]", 1)), whole_table(known)),
+        section(trust, figure_table(regions, headings, low), whole_table(known)),
         section(
             ventilation,
             paragraph(f"{VENTILATION_NOTE} {INHALE.get(known.get('inhale'), '')}", "note"),
-            figure_table(regions, VENTILATION, ("volume_change", "As a whole", 3)),
+            figure_table(regions, VENTILATION, {"volume_change": ("As a whole", 3)}),
         ),
+        section(motion, paragraph(MOTION_NOTE, "note"), figure_table(regions, MOTION, DIRECTIONS)),
     )
 
 
 def figure_table(
-    regions: Sequence[Mapping[str, Any]], columns: Mapping[str, tuple[str, int]], single: tuple[str, str, int]
+    regions: Sequence[Mapping[str, Any]], columns: Mapping[str, tuple[str, int]], single: Mapping[str, tuple[str, int]]
 ) -> Markup:
-    """A row for each region: its volume, mean, SD and median of what was measured in it, and a single figure."""
+    """A row for each region: its volume, mean, SD and median of what was measured there, then single figures."""
     measured = {name: words for name, words in columns.items() if any(row.get(name) for row in regions)}
     head = ["Region", "Volume [ml]", *["mean \N{PLUS-MINUS SIGN} SD", "median"] * len(measured)]
     over = [("", 2), *((title, 2) for title, _ in measured.values())]
-    of_all, title, places = single
-    head.append(title)
-    over.append(("", 1))
+    head += [title for title, _ in single.values()]
+    over.append(("", len(single)))
     rows: list[list[Content]] = []
     for region in regions:
         cells: list[Content] = [region["region"], figure(region.get("volume_ml"), 0)]
         for name, (_, digits) in measured.items():
             cells += distribution(region.get(name), digits)
-        rows.append([*cells, figure(region.get(of_all), places)])
+        rows.append([*cells, *(figure(single_of(region.get(name)), digits) for name, (_, digits) in single.items())])
     absent = [title for name, (title, _) in columns.items() if name not in measured]
     note = paragraph(f"{', '.join(absent)}: {NOT_MEASURED}.", "missing") if absent else None
     return joined(table(head, rows, over=over), note)
+
+
+def single_of(value: Mapping[str, float] | float | None) -> float | None:
+    """A figure itself, or the mean of a distribution."""
+    return value.get("mean") if isinstance(value, Mapping) else value
 
 
 def distribution(found: Mapping[str, Any] | None, digits: int) -> list[Content]:

@@ -24,6 +24,11 @@ def columns() -> dict[str, tuple[str, str]]:
         "volume_change": (_("Volume change"), ".3f"),
         "ventilation_jacobian": (_("Ventilation"), ".3f"),
         "ventilation_density": (_("Ventilation by density"), ".3f"),
+        "displacement_mm": (_("Displacement (mm)"), ".1f"),
+        "displacement_beyond_mean_mm": (_("Beyond the mean (mm)"), ".1f"),
+        "displacement_r_mm": (_("To the right (mm)"), ".1f"),
+        "displacement_a_mm": (_("To the front (mm)"), ".1f"),
+        "displacement_s_mm": (_("To the head (mm)"), ".1f"),
     }
 
 
