@@ -188,14 +188,23 @@ def test_whoever_is_named_in_the_scene_is_private(case):
     patient = hierarchy.CreateSubjectItem(hierarchy.GetSceneItemID(), "Roe, Richard")
     hierarchy.SetItemAttribute(patient, "DICOM.PatientID", "4711-X")
     hierarchy.CreateItem(patient, case.nodes.moving)
-    case.scene.AddNewNodeByClass("vtkMRMLSequenceNode", "Roe 4D")
+    for name in ("Sequence", "SequenceBrowser"):
+        case.scene.AddNewNodeByClass(f"vtkMRML{name}Node", f"Roe {name}")
     segments = case.scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Roe segments").GetSegmentation()
     segments.AddEmptySegment("one", "Roe tumor")
     storage = case.scene.AddNewNodeByClass("vtkMRMLVolumeArchetypeStorageNode")
     storage.SetFileName("/data/Roe R/Roe first.nrrd")
     case.nodes.fixed.SetAndObserveStorageNodeID(storage.GetID())
     found = privacy.privateTexts(case.scene)
-    expected = {"Roe, Richard", "4711-X", "Roe 4D", "Roe segments", "Roe tumor", "Roe first.nrrd"}
+    expected = {
+        "Roe, Richard",
+        "4711-X",
+        "Roe Sequence",
+        "Roe SequenceBrowser",
+        "Roe segments",
+        "Roe tumor",
+        "Roe first.nrrd",
+    }
     assert expected | {SUMMARY["fixed"], SUMMARY["moving"]} <= set(found)
 
 

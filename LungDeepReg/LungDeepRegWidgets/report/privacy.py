@@ -19,7 +19,7 @@ DICOM_ATTRIBUTES = (
     "DICOM.StudyID",
     "DICOM.AccessionNumber",
 )
-NAMED_CLASSES = ("vtkMRMLDisplayableNode", "vtkMRMLTransformNode", "vtkMRMLSequenceNode", "vtkMRMLSequenceBrowserNode")
+NAMED_CLASSES = ("vtkMRMLDisplayableNode", "vtkMRMLSequenceNode", "vtkMRMLSequenceBrowserNode")
 SHORTEST = 3
 """Shorter texts tell nobody."""
 
@@ -29,7 +29,8 @@ def privateTexts(scene: slicer.vtkMRMLScene) -> list[str]:
     nodes = {node.GetID(): node for className in NAMED_CLASSES for node in nodesOf(scene, className)}
     shown = [node for node in nodes.values() if not node.GetHideFromEditors()]
     found = [node.GetName() or "" for node in shown]
-    found += [Path(node.GetStorageNode().GetFileName() or "").name for node in shown if node.GetStorageNode()]
+    files = [node.GetStorageNode() for node in shown if node.IsA("vtkMRMLStorableNode")]
+    found += [Path(file.GetFileName() or "").name for file in files if file is not None]
     found += [name for node in nodesOf(scene, "vtkMRMLSegmentationNode") for name in segmentNames(node)]
     found += hierarchyTexts(slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene))
     return [text for text in dict.fromkeys(found) if len(text.strip()) >= SHORTEST]

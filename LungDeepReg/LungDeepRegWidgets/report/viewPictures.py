@@ -12,8 +12,8 @@ import slicer
 import vtk
 from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
-WIDEST_PIXELS = 1280
-"""Of a picture of the whole layout; a report of twenty pictures is to remain one that can be mailed."""
+WIDEST_PIXELS = 1100
+"""Of a picture of the whole layout: what the page shows of it; a report of twenty pictures has some 10 MB so."""
 GAP_PIXELS, GAP_GRAY = 3, 96
 """Between views."""
 
