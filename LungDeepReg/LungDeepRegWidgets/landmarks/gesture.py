@@ -46,7 +46,7 @@ class PairGesture:
         self._lists: PairLists | None = None
         self._waiting: list[str] = []
         self._points: dict[str, tuple[float, ...]] = {}
-        self._before: tuple[Any, Any] = (None, None)
+        self._before: tuple[Any, Any, int] = (None, None, 0)
         self._known: dict[str, int] = {}
         self._defined: dict[str, int] = {}
         self._step = 0
@@ -63,8 +63,9 @@ class PairGesture:
 
     def remember(self) -> None:
         """Note what Slicer would place now, which it does afterwards, too; it changes with every new list."""
-        selection = self._logic.GetSelectionNode()
-        self._before = (selection.GetActivePlaceNodeClassName(), selection.GetActivePlaceNodeID())
+        selection, interaction = self._logic.GetSelectionNode(), self._logic.GetInteractionNode()
+        className, nodeId = selection.GetActivePlaceNodeClassName(), selection.GetActivePlaceNodeID()
+        self._before = className, nodeId, interaction.GetPlaceModePersistence()
 
     def start(self, lists: PairLists, parts: tuple[str, ...] = PARTS) -> None:
         """Wait for the first click.
@@ -157,8 +158,10 @@ class PairGesture:
         self._step += 1
         interaction, selection = self._logic.GetInteractionNode(), self._logic.GetSelectionNode()
         if giveBack and selection is not None and interaction is not None:
-            interaction.SwitchToViewTransformMode()  # takes the point that follows the mouse away
-            className, nodeId = self._before
+            if interaction.GetCurrentInteractionMode() == interaction.Place:  # or else the user has another tool by now
+                interaction.SwitchToViewTransformMode()  # takes the point that follows the mouse away
+            className, nodeId, persistence = self._before
+            interaction.SetPlaceModePersistence(persistence)
             selection.SetReferenceActivePlaceNodeClassName(className)
             selection.SetActivePlaceNodeID(nodeId)
         if self._waiting:
