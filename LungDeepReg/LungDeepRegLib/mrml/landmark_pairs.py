@@ -161,14 +161,15 @@ def set_pairs(lists: PairLists, pairs: Sequence[LandmarkPair]) -> None:
     """
     check_unlocked(lists)
     check_labels(pairs, lists.fixed.GetName())
-    known = indices_by_label(lists.fixed)
-    gone = set(known) - {pair.label for pair in pairs}
+    gone = set(indices_by_label(lists.fixed)) - {pair.label for pair in pairs}
     for node in lists.both:
-        modifying = node.StartModify()
-        for label in gone:
+        modifying, moving = node.StartModify(), node is lists.moving
+        there = [pair for pair in pairs if not moving or pair.moving_ras is not None]
+        for label in gone | {pair.label for pair in pairs} - {pair.label for pair in there}:
             remove_point(node, label)
-        for pair in pairs:
-            set_point(node, pair, moving=node is lists.moving)
+        indices = indices_by_label(node)
+        for pair in there:
+            set_point(node, pair, indices.get(pair.label), moving=moving)
         node.EndModify(modifying)
 
 
@@ -200,13 +201,9 @@ def check_unlocked(lists: PairLists) -> None:
             raise NodeError(msg)
 
 
-def set_point(node: slicer.vtkMRMLMarkupsNode, pair: LandmarkPair, *, moving: bool) -> None:
-    """Bring a list's point into step with a pair; it is added or removed where need be."""
+def set_point(node: slicer.vtkMRMLMarkupsNode, pair: LandmarkPair, index: int | None, *, moving: bool) -> None:
+    """Bring a list's point into step with a pair; it is added where there is none, ``index`` is then None."""
     position = pair.moving_ras if moving else pair.fixed_ras
-    if position is None:
-        remove_point(node, pair.label)
-        return
-    index = indices_by_label(node).get(pair.label)
     if index is None:
         index = node.AddControlPointWorld(*position, pair.label)
     elif tuple(node.GetNthControlPointPositionWorld(index)) != tuple(position):
