@@ -58,7 +58,7 @@ class LandmarksPanel(Panel):
 
     def statistics(self) -> LandmarkErrors | None:
         """Errors of the current observer's pairs that count, or None where none does."""
-        return landmarkErrorsOf(self.desk.figures.rows()[0]) if self.desk is not None else None
+        return landmarkErrorsOf(self.desk.figures.rows()) if self.desk is not None else None
 
     def cancel(self) -> None:
         """Stop placing and computing."""
@@ -72,6 +72,8 @@ class LandmarksPanel(Panel):
         name = self.ui.observerSelector.currentText.strip()
         if self.parameters is not None and name:
             self.parameters.landmarkObserver = name
+        elif self.parameters is not None:  # somebody places the points: the box doesn't pretend otherwise
+            self.ui.observerSelector.setCurrentText(self.parameters.landmarkObserver)
 
     def _chosen(self) -> tuple[Any, Any, str]:
         """The images and the observer."""

@@ -25,14 +25,14 @@ class LandmarkCase:
     Attributes:
         session: The application.
         scene: Its scene.
-        views: Its view area.
+        views: Its view area, or None.
         nodes: ``ResultNodes``.
         widget: The module's widget object.
     """
 
     session: object
     scene: object
-    views: Views
+    views: Views | None
     nodes: object
     widget: object
     clicked: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
@@ -77,7 +77,7 @@ class LandmarkCase:
     def drag(self, view: str, start, stop) -> np.ndarray:
         """Drag a landmark that is seen in a view; to where."""
         self.aim(view, start)
-        self.views.picture()
+        self.views[view].render()
         target = self.views[view].pixel(stop)
         self.views[view].drag(np.asarray(start), np.asarray(stop))
         self.views[view].leave()
@@ -150,7 +150,7 @@ class LandmarkCase:
         near = picture[::-1][y - 8 : y + 9, x - 8 : x + 9]
         return bool(((near[..., 0] > 200) & (near[..., 1] > 150) & (near[..., 2] < 90)).any())
 
-    def shows(self, view: str, points, node) -> bool:
+    def shows(self, view: str, node) -> bool:
         """Whether a view shows a list's points."""
         display = node.GetDisplayNode()
         return bool(display.GetVisibility() and display.IsDisplayableInView(self.views[view].node.GetID()))
@@ -175,26 +175,39 @@ class LandmarkCase:
 
 
 @pytest.fixture
-def landmark_case(slicer_application, pair, registration) -> Iterator[LandmarkCase]:
+def landmark_views(slicer_application) -> Iterator[Views]:
+    """The view area."""
+    views = Views(slicer_application.scene, slicer_application.started.logic, size=(600, 400))
+    slicer_application.app.show_views(views.views)
+    yield views
+    views.close()
+
+
+@pytest.fixture
+def landmark_panel(slicer_application, pair, registration) -> Iterator[LandmarkCase]:
     """The module on a result: an oblique, left-handed fixed image below a table, and a coronal moving image."""
     scene = slicer_application.scene
-    views = Views(scene, slicer_application.started.logic, size=(600, 400))
-    slicer_application.app.show_views(views.views)
     fixed, moving = node_from_volume(pair.fixed, scene), node_from_volume(pair.moving, scene)
     below(scene, fixed, TURNED)
     nodes = publish(outcome_of(registration, pair), fixed, moving)
-    for name in ("Red", "Green", "Yellow"):
-        views[name].composite.SetBackgroundVolumeID(fixed.GetID())
-        views[name].logic.FitSliceToBackground()
     widget = slicer_application.open_module(MODULE)
     widget.register.parameters.fixedVolume, widget.register.parameters.movingVolume = fixed, moving
     widget.onResult(nodes)
     widget.landmarks.ui.landmarksButton.collapsed = False
     show(widget.parent)
-    yield LandmarkCase(slicer_application, scene, views, nodes, widget)
+    yield LandmarkCase(slicer_application, scene, None, nodes, widget)
     widget.exit()
     widget.parent.hide()
-    views.close()
+
+
+@pytest.fixture
+def landmark_case(landmark_views, landmark_panel) -> LandmarkCase:
+    """The same with views that show the fixed image."""
+    landmark_panel.views = landmark_views
+    for name in ("Red", "Green", "Yellow"):
+        landmark_views[name].composite.SetBackgroundVolumeID(landmark_panel.nodes.fixed.GetID())
+        landmark_views[name].logic.FitSliceToBackground()
+    return landmark_panel
 
 
 def show(panel) -> None:

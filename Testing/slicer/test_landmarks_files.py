@@ -23,9 +23,9 @@ PLAIN = ("elastix (.txt)", "DIR-Lab voxels (.txt)")
 
 
 @pytest.fixture
-def case(landmark_case):
-    landmark_case.ui.filesButton.collapsed = False
-    return landmark_case
+def case(landmark_panel):
+    landmark_panel.ui.filesButton.collapsed = False
+    return landmark_panel
 
 
 @pytest.fixture
@@ -116,6 +116,15 @@ def test_what_is_there_is_replaced_only_after_a_question(filled, pairs, folder):
     filled.session.answer(qt.QMessageBox.Ok)
     export(filled, folder, "Table of all pairs (.csv)")
     assert len(read_pairs(folder / "landmarks.csv")) == 10
+
+
+def test_without_a_folder_nothing_is_written(filled, folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    filled.ui.folderEdit.currentPath = ""
+    click(filled.ui.exportButton)
+    (shown,) = filled.session.take_messages()
+    assert "Choose a folder" in shown.text
+    assert list(folder.iterdir()) == []
 
 
 def spoil_numbers(folder, case):

@@ -60,8 +60,11 @@ class FileDesk:
 
     def onExport(self) -> None:
         """Write the current observer's pairs, or everybody's in a table; replaces files only after a question."""
-        kind = FORMATS[self.ui.formatSelector.currentIndex]
-        paths = targets(self.ui.folderEdit.currentPath or ".", self.ui.nameEdit.text.strip() or "landmarks", kind)
+        kind, folder = FORMATS[self.ui.formatSelector.currentIndex], self.ui.folderEdit.currentPath
+        if not folder:
+            self._fail(_("Choose a folder to write to first."))
+            return
+        paths = targets(folder, self.ui.nameEdit.text.strip() or "landmarks", kind)
         there = [path.name for path in paths if path.exists()]
         question = _("Replace {files}?").format(files=", ".join(there))
         if there and not slicer.util.confirmOkCancelDisplay(question, windowTitle=_("LungDeepReg")):
