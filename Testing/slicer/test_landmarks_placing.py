@@ -137,6 +137,7 @@ def test_a_click_in_the_other_image_does_not_count(case, places):
         ("row", 1),
         ("button", 0),
         ("something else", 1),
+        ("another tool", 1),
         ("another module", 1),
     ],
 )
@@ -159,6 +160,10 @@ def test_giving_up_leaves_no_trace(case, places, how, clicks):
         assert lists_in(case.scene) == []
     else:
         assert [node.GetNumberOfControlPoints() for node in case.book.lists.both] == [kept, kept]
+    interaction = case.session.app.applicationLogic().GetInteractionNode()
+    if how == "another tool":
+        assert interaction.GetCurrentInteractionMode() == interaction.AdjustWindowLevel
+        interaction.SwitchToViewTransformMode()
     if how != "something else":
         assert not placing(case)
         assert selection.GetActivePlaceNodeID() == before
@@ -173,6 +178,9 @@ def give_up(case, how, view, place):
         case.select("1")
     elif how == "button":
         click(case.ui.placeButton)
+    elif how == "another tool":
+        interaction = case.session.app.applicationLogic().GetInteractionNode()
+        interaction.SetCurrentInteractionMode(interaction.AdjustWindowLevel)
     elif how == "another module":
         case.widget.exit()
     else:
@@ -242,6 +250,26 @@ def test_a_list_or_an_image_may_be_removed_while_a_pair_is_placed(case, places):
     qt.QApplication.processEvents()
     assert not case.desk.placing.active
     assert not case.ui.landmarksContents.enabled
+
+
+@pytest.mark.parametrize("part", ["fixed", "moving"])
+def test_where_one_of_an_observers_lists_is_removed_new_ones_are_made(case, places, part):
+    case.start()
+    case.place(*places[0])
+    case.stop()
+    gone = case.book.lists
+    left = gone.moving if part == "fixed" else gone.fixed
+    case.scene.RemoveNode(getattr(gone, part))
+    qt.QApplication.processEvents()
+    assert case.labels() == []
+    case.start()
+    case.place(*places[1])
+    case.stop()
+    assert case.labels() == ["1"]
+    assert left.GetNumberOfControlPoints() == 1
+    assert left not in case.book.lists.both
+    assert case.desk.observers.names() == ["Observer 1"]
+    assert not left.GetDisplayNode().GetVisibility()  # not among the points that are placed now
 
 
 def test_lists_below_another_transform_keep_places_of_the_world(case, places):

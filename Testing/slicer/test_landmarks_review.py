@@ -36,6 +36,20 @@ def place_all(case, places, shift=(0.0, 0.0, 0.0)):
     case.stop()
 
 
+def put_all(case, places):
+    """The same pairs, where it doesn't matter how they came there."""
+    case.desk.openLists()
+    pairs = zip(range(1, len(places) + 1), places, strict=True)
+    case.book.write([LandmarkPair(str(number), *place, "Observer 1") for number, place in pairs])
+    qt.QApplication.processEvents()
+
+
+def end_blindness(case):
+    """Leave the blind review: the errors after registration are then shown."""
+    click(case.ui.blindButton)
+    assert not case.ui.blindButton.checked
+
+
 def by_hand(fixed, moving):
     """|dx|, |dy|, |dz| and the distance, in mm."""
     difference = np.abs(np.asarray(fixed) - np.asarray(moving))
@@ -69,6 +83,7 @@ def test_eleven_pairs_of_two_observers(case, places):
     labels = [str(number) for number in range(1, 12) if number != 4]
     assert case.labels() == labels
     assert [node.GetNumberOfControlPoints() for node in case.book.lists.both] == [10, 10]
+    end_blindness(case)
     for label in labels:
         fixed, moving = (clicked_a[label][part] for part in ("fixed", "moving"))
         mapped = from_world(case.nodes.transform, fixed[None])[0]
@@ -79,9 +94,10 @@ def test_eleven_pairs_of_two_observers(case, places):
 
     case.observe("Reader B")
     assert case.labels() == []
-    assert not case.shows("Red", [clicked_a["1"]["fixed"]], case.desk.observers.find("Observer 1").fixed)
     case.clicked.clear()
     place_all(case, places, shift=(1.5, -2.0, 3.0))
+    assert not case.shows("Red", case.desk.observers.find("Observer 1").fixed)
+    end_blindness(case)
     check_comparison(case, labels, clicked_a, dict(case.clicked))
 
 
@@ -167,7 +183,7 @@ def test_a_reviewer_goes_through_the_pairs_by_keys(case, places):
 
 
 def test_rows_are_sorted_by_any_column(case, places):
-    place_all(case, places)
+    put_all(case, places)
     header = case.ui.pairsTable.horizontalHeader()
     assert case.labels() == [str(number) for number in range(1, 12)]  # 10 behind 9
     for column in (5, 7, 9):
@@ -199,17 +215,44 @@ def test_a_landmark_that_is_dragged_blindly_stays_blind_but_is_looked_at_again(c
     assert pair.state is State.ACCEPTED
 
 
-@pytest.mark.parametrize("how", ["review", "overlay", "by hand"])
+def test_the_errors_are_hidden_until_the_blind_review_is_left(case, places):
+    place_all(case, places[:3])
+    table = statistics(case)
+    assert ("Before registration\n3 pairs", "ds") in table
+    assert not any(title.startswith("After") for title, _axis in table)
+    assert "hidden until the blind review is left" in case.status()
+    case.ui.pairsTable.horizontalHeader().sectionClicked.emit(AFTER[3])
+    for label in "123":
+        assert [case.row(label)[column] for column in AFTER] == [""] * 4
+    assert case.labels() == ["1", "2", "3"]  # nor does their order tell
+    end_blindness(case)
+    assert all(case.row("1")[column] for column in AFTER)
+    assert ("After registration\n3 pairs", "ds") in statistics(case)
+    assert "hidden" not in case.status()
+
+
+def test_a_row_opens_the_review_with_the_result_where_errors_are_seen(case, places):
+    place_all(case, places[:2])
+    case.select("1")
+    assert case.ui.blindButton.checked
+    end_blindness(case)
+    case.select("2")
+    assert case.ui.comparedButton.checked
+    assert case.distance("RedDeformed", case.clicked["2"]["fixed"]) < case.pixel_mm("RedDeformed")
+
+
+@pytest.mark.parametrize("how", ["review", "overlay", "table", "by hand"])
 def test_what_is_moved_in_sight_of_the_result_no_longer_counts(case, places, how):
     place_all(case, places[:2])
-    case.desk.views.leave()
+    if how == "by hand":
+        case.views["Green+"].composite.SetForegroundVolumeID(case.nodes.warped.GetID())
+    else:
+        end_blindness(case)
     if how == "review":
         click(case.ui.comparedButton)
     elif how == "overlay":
         click(case.widget.views.ui.overlayButton)
-    else:
-        case.views["Green"].composite.SetForegroundVolumeID(case.nodes.warped.GetID())
-    view = "Red+" if how == "review" else "Red"
+    view = "Red+" if how in ("review", "by hand") else "Red"
     start = np.array(case.book.pair("2").moving_ras)
     case.drag(view, start, np.add(start, [8.0, 0.0, 0.0]))
     assert case.book.pair("2").moving_provenance is Provenance.ASSISTED
@@ -218,6 +261,36 @@ def test_what_is_moved_in_sight_of_the_result_no_longer_counts(case, places, how
     assert case.row("2")[10] == "manual, blind, assisted"
     assert "1 assisted" in case.ui.leftOutLabel.text
     assert ("Before registration\n1 pairs", "ds") in statistics(case)
+
+
+def test_a_landmark_that_is_clicked_in_a_view_is_selected(case, places):
+    place_all(case, places[:2])
+    for label, view, part in (("1", "Red", "fixed"), ("2", "Green+", "moving"), ("1", "Yellow+", "moving")):
+        place = np.array(getattr(case.book.pair(label), f"{part}_ras"))
+        case.drag(view, place, place)
+        assert case.desk.table.label == label
+        assert (case.ui.lockButton.text == "Unlock (L)") == case.book.pair(label).locked
+        if label == "2":
+            case.desk.actions.go("1")
+            case.press(qt.Qt.Key_L)  # a locked one can be clicked, too
+    assert [case.book.pair(label).blind for label in "12"] == [True, True]
+
+
+def test_what_slicers_own_key_puts_into_the_slice_is_noted(case, places):
+    place_all(case, places[:2])
+    case.select("1")
+    case.press(qt.Qt.Key_A)
+    place = np.array(case.book.pair("1").fixed_ras)
+    node = case.views["Red"].node
+    case.aim("Red", place)
+    node.SetSliceOffset(node.GetSliceOffset() + 0.5)
+    case.views["Red"].render()
+    case.views["Red"].point(place, "EnterEvent", "MouseMoveEvent")
+    case.views["Red"].interactor.SetKeyEventInformation(0, 0, "s", 1, "s")
+    case.views["Red"].interactor.InvokeEvent("KeyPressEvent")
+    qt.QApplication.processEvents()
+    assert abs(case.height("Red", case.book.pair("1").fixed_ras)) < 1e-6
+    assert case.book.pair("1").state is State.UNREVIEWED
 
 
 def test_locked_pairs_stay_where_they_are(case, places):
@@ -240,14 +313,15 @@ def test_the_landmark_under_the_mouse_is_deleted(case, places):
     case.select("2")
     place = np.array(case.book.pair("1").fixed_ras)
     case.aim("Red", place)
-    case.views.picture()
+    case.views["Red"].render()
     case.views["Red"].point(place, "EnterEvent", "MouseMoveEvent")
     case.press(qt.Qt.Key_Delete)
     assert case.labels() == ["2"]
 
 
-def test_labels_are_changed_in_the_table(case, places):
-    place_all(case, places[:2])
+def test_labels_are_changed_in_the_table(landmark_panel, places):
+    case = landmark_panel
+    put_all(case, places[:2])
     rename(case, "2", "carina")
     assert case.labels() == ["1", "carina"]
     assert [node.GetNthControlPointLabel(1) for node in case.book.lists.both] == ["carina", "carina"]
@@ -263,8 +337,9 @@ def rename(case, label, text):
     qt.QApplication.processEvents()
 
 
-def test_two_points_of_one_name_are_named_and_nothing_is_lost(case, places):
-    place_all(case, places[:3])
+def test_two_points_of_one_name_are_named_and_nothing_is_lost(landmark_panel, places):
+    case = landmark_panel
+    put_all(case, places[:3])
     case.book.lists.moving.SetNthControlPointLabel(1, "1")
     qt.QApplication.processEvents()
     assert f"{case.book.lists.moving.GetName()}: found the label 1 more than once" in case.status()
@@ -274,8 +349,9 @@ def test_two_points_of_one_name_are_named_and_nothing_is_lost(case, places):
     assert case.labels() == ["1", "2", "3"]
 
 
-def test_points_without_a_partner_are_named(case, places):
-    place_all(case, places[:3])
+def test_points_without_a_partner_are_named(landmark_panel, places):
+    case = landmark_panel
+    put_all(case, places[:3])
     case.book.lists.fixed.RemoveNthControlPoint(0)
     case.book.lists.moving.RemoveNthControlPoint(1)
     qt.QApplication.processEvents()
@@ -285,9 +361,10 @@ def test_points_without_a_partner_are_named(case, places):
     assert "1 without a moving point" in case.ui.leftOutLabel.text
 
 
-def test_a_transform_without_an_inverse_leaves_the_errors_before(case, places):
+def test_a_transform_without_an_inverse_leaves_the_errors_before(landmark_panel, places):
+    case = landmark_panel
     flat = linear_transform(case.scene, np.diag([1.0, 1.0, 0.0, 1.0]), "flat")
-    place_all(case, places[:2])
+    put_all(case, places[:2])
     case.widget.onResult(type(case.nodes)(fixed=case.nodes.fixed, moving=case.nodes.moving, transform=flat))
     assert "flat: found a transform with the determinant 0" in case.status()
     assert all(case.row("1")[column] for column in BEFORE)

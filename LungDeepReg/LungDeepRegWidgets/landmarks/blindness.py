@@ -13,14 +13,14 @@ LAYERS = ("Background", "Foreground", "Label")
 
 
 def registrationShown(scene: slicer.vtkMRMLScene, preset: Any) -> bool:
-    """Whether a preset other than the blind review is shown, or views that the user filled show a result.
+    """Whether a preset other than the blind review is shown, or the views show a result that the user put there.
 
     Args:
         scene: The MRML scene.
         preset: What is shown by one of the panels, or None.
     """
-    if preset is not None:
-        return not getattr(preset, "blind", False)
+    if preset is not None and not getattr(preset, "blind", False):
+        return True
     return any(map(isResult, shownVolumes(scene))) or any(
         display.GetVisibility() and display.GetVisibility2D() and isResult(display.GetDisplayableNode())
         for display in nodesOf(scene, "vtkMRMLTransformDisplayNode")

@@ -8,6 +8,7 @@ from typing import Any
 
 import qt
 import slicer
+import vtk
 from LungDeepRegLib.landmark_review.description import words_of
 from LungDeepRegLib.landmark_review.pairs import LandmarkPair, Provenance, State
 from LungDeepRegLib.mrml.landmark_pairs import (
@@ -43,14 +44,19 @@ class PairBook:
         seen: Whether the registration's result is seen at this moment.
         onChanged: Called after anything changed.
         onAssisted: Given the labels of pairs that have just become assisted.
+        onPointed: Given the label of a point that was clicked in a view.
     """
 
     def __init__(
-        self, seen: Callable[[], bool], onChanged: Callable[[], None], onAssisted: Callable[[list[str]], None]
+        self,
+        seen: Callable[[], bool],
+        onChanged: Callable[[], None],
+        onAssisted: Callable[[list[str]], None],
+        onPointed: Callable[[str], None],
     ) -> None:
-        self._seen, self._onChanged, self._onAssisted = seen, onChanged, onAssisted
+        self._seen, self._onChanged, self._onAssisted, self._onPointed = seen, onChanged, onAssisted, onPointed
         self._tags: list[tuple[Any, int]] = []
-        self._dragging = self._helped = self._waiting = self._paused = False
+        self._helped = self._waiting = self._paused = False
         self._steps: list[list[LandmarkPair]] = []
         self.lists: PairLists | None = None
         self.pairs: list[LandmarkPair] = []
@@ -62,8 +68,8 @@ class PairBook:
         self.lists = lists
         for node in lists.both if lists is not None else ():
             self._tags += [(node, node.AddObserver(event, self._onModified)) for event in EVENTS]
-            self._tags.append((node, node.AddObserver(NODE.PointStartInteractionEvent, self._onStart)))
             self._tags.append((node, node.AddObserver(NODE.PointEndInteractionEvent, self._onEnd)))
+            self._observeClicks(node)
         self._read()
         self._onChanged()
 
@@ -73,7 +79,7 @@ class PairBook:
             node.RemoveObserver(tag)
         self._tags, self._steps, self.lists = [], [], None
         self.pairs, self.error = [], ""
-        self._dragging = self._helped = self._paused = False
+        self._helped = self._paused = False
 
     def pause(self) -> None:
         """Take no notice of the lists while points are placed in them that aren't pairs yet."""
@@ -179,26 +185,40 @@ class PairBook:
         if (self.pairs, self.error) != before:
             self._onChanged()
 
-    def _onStart(self, _node: Any, _event: Any) -> None:
-        self._dragging = True
+    def _observeClicks(self, node: Any) -> None:
+        display = node.GetDisplayNode()
+        if display is None:
+            return
 
-    def _onEnd(self, node: Any, event: Any) -> None:
-        self._dragging = False
-        self._onModified(node, event)
+        @vtk.calldata_type(vtk.VTK_OBJECT)
+        def onClick(_display: Any, _event: Any, data: Any) -> None:
+            label = defined_points(node).get(data.GetComponentIndex())
+            if label is not None:
+                self._onPointed(label)
+
+        self._tags.append((display, display.AddObserver(display.JumpToPointEvent, onClick)))
+
+    def _onEnd(self, _node: Any, _event: Any) -> None:
+        """A point was let go of."""
+        self._lookSoon()
 
     def _onModified(self, _node: Any, _event: Any) -> None:
-        """Look when the change is complete: markups tell of their parts one by one."""
+        """Look when the change is complete: markups tell of their parts one by one, and of each step of a drag."""
         if self._paused:
             return
         self._helped = self._helped or self._seen()
-        if not self._waiting and not self._dragging:
+        if not dragging():
+            self._lookSoon()
+
+    def _lookSoon(self) -> None:
+        if not self._waiting and not self._paused:
             self._waiting = True
             qt.QTimer.singleShot(0, self._look)
 
     def _look(self) -> None:
         """Note what somebody changed in the lists: points dragged in a view, or edited in another module."""
         self._waiting = False
-        if self.lists is None or self._dragging or self._paused:
+        if self.lists is None or self._paused:
             return
         before, helped = list(self.pairs), self._helped
         self._read()
@@ -234,6 +254,15 @@ class PairBook:
         """Whether a point says itself how it came to its place, such as one that an undone deletion brings back."""
         found = {name: index for index, name in defined_points(self.lists.fixed).items()}
         return "provenance" in words_of(self.lists.fixed.GetNthControlPointDescription(found[label]))
+
+
+def dragging() -> bool:
+    """Whether a mouse button is held down.
+
+    The markups' own events don't tell: Slicer's key S, which puts a point into the slice, begins and never ends.
+    """
+    buttons = qt.QApplication.mouseButtons()
+    return bool(buttons & qt.Qt.LeftButton) or bool(buttons & qt.Qt.MiddleButton)
 
 
 def moved(before: Any, after: Any) -> bool:

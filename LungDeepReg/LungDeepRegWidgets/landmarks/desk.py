@@ -41,7 +41,7 @@ class Desk:
         self.ui, self._onChange, self._message, self._updating = ui, onChange, "", False
         self._made: PairLists | None = None
         self.observers, self.views = Observers(), ReviewViews(switch)
-        self.book = PairBook(self.views.seen, self.update, self._onAssisted)
+        self.book = PairBook(self.views.seen, self.update, self._onAssisted, self._onPointed)
         self.table = PairTable(ui.pairsTable, self.onSelected, lambda label, new: self.actions.rename(label, new))
         self.figures = Figures(ui, self.views, self.book, self.observers)
         self.actions = PairActions(self.book, self.table, self.jump, self.say)
@@ -191,13 +191,14 @@ class Desk:
         if self._updating:
             return
         self._updating = True
-        rows, why = self.figures.rows()
+        rows, why = self.figures.shownRows()
         self.table.show(rows)
         doubts = [self.book.error, why, self.figures.show(rows), self._lonely()]
         self.ui.statusLabel.text = "\n".join(filter(None, [self._message or self._summary(), *doubts]))
         self._showButtons()
         self._updating = False
-        self._onChange()
+        if not self.placing.gesture.active:  # no light of errors follows what is being placed blindly
+            self._onChange()
 
     def _showButtons(self) -> None:
         ui, views, current = self.ui, self.views, self.actions.current
@@ -249,6 +250,11 @@ class Desk:
     def _onPlaced(self, label: str) -> None:
         self.table.select(label)
         self.say("")
+
+    def _onPointed(self, label: str) -> None:
+        """A landmark was clicked in a view, which Slicer itself brings the other views to."""
+        self.table.select(label)
+        self.update()
 
     def _onAssisted(self, labels: list[str]) -> None:
         text = _(

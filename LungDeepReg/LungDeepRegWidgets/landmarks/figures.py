@@ -43,9 +43,21 @@ class Figures:
         except NodeError as error:
             return None, str(error)
 
-    def rows(self) -> tuple[list[PairErrors], str]:
-        """The table, without the errors after registration where they can't be had, and then why."""
-        phi, why = self.phi()
+    def shownPhi(self) -> tuple[Any, str]:
+        """The registration's map as far as its errors may be shown, or None, and why not."""
+        if self.views.blind and isThere(self.views.nodes.transform):
+            return None, _("The errors after registration are hidden until the blind review is left.")
+        return self.phi()
+
+    def rows(self) -> list[PairErrors]:
+        """The pairs with all their errors, whether they may be shown or not."""
+        return self._errors(*self.phi())[0]
+
+    def shownRows(self) -> tuple[list[PairErrors], str]:
+        """The table, without the errors after registration where they can't be had or shown, and then why."""
+        return self._errors(*self.shownPhi())
+
+    def _errors(self, phi: Any, why: str) -> tuple[list[PairErrors], str]:
         try:
             return errors(self.book.pairs, phi), why
         except (NodeError, LandmarkError) as error:
@@ -60,10 +72,10 @@ class Figures:
             kept = [pair for pair in self.book.pairs if doubtful or pair.state is not State.DOUBTFUL]
             try:
                 theirs = [pair for pair in pairs_of(other) if doubtful or pair.state is not State.DOUBTFUL]
-                blocks += observerBlocks(compare(kept, theirs, self.phi()[0]))
+                blocks += observerBlocks(compare(kept, theirs, self.shownPhi()[0]))
             except (NodeError, LandmarkError) as error:
                 doubt = str(error)
         self.statistics.show(blocks)
-        text = leftOutText(rows, doubtful=doubtful, registered=self.phi()[0] is not None)
+        text = leftOutText(rows, doubtful=doubtful, registered=self.shownPhi()[0] is not None)
         self.ui.leftOutLabel.text = text or _("Only pairs that were placed blindly count.")
         return doubt

@@ -151,7 +151,8 @@ class Placing:
     def _done(self, points: dict[str, tuple[float, ...]]) -> None:
         self.book.resume()
         if MOVING in points:
-            self._add(points[FIXED], points[MOVING], Provenance.MANUAL)
+            how = Provenance.ASSISTED if self.views.seen() else Provenance.MANUAL
+            self._add(points[FIXED], points[MOVING], how)
             return
 
         def proposed(moving: tuple[float, ...], score: float) -> None:

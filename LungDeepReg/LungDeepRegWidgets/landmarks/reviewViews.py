@@ -49,8 +49,13 @@ class ReviewViews:
         return isThere(self.nodes.transform) or isThere(self.nodes.warped)
 
     def seen(self) -> bool:
-        """Whether anything of the registration is seen at this moment."""
-        return registrationShown(slicer.mrmlScene, self._switch.active)
+        """Whether anything of the registration is seen at this moment: in the views, or its errors in the table."""
+        return self.errorsShown or registrationShown(slicer.mrmlScene, self._switch.active)
+
+    @property
+    def errorsShown(self) -> bool:
+        """Whether the table shows the registration's errors: only the blind review hides them."""
+        return not self.blind and isThere(self.nodes.transform)
 
     def show(self, *, compared: bool) -> None:
         """Show the review, unless it is shown so."""
@@ -79,9 +84,9 @@ class ReviewViews:
             self._switch.leave()
 
     def jump(self, pair: LandmarkPair, phi: Callable[[np.ndarray], np.ndarray] | None) -> None:
-        """Center the views on a pair: those of the review, which is shown if nothing is, or of the preset shown."""
+        """Center the views on a pair: those of the preset that is shown, or of the review, with the result if any."""
         if self._switch.active is None:
-            self.show(compared=False)
+            self.show(compared=self.comparable)
         fixed = np.array(pair.fixed_ras)
         if self.preset is None:
             for sliceNode in nodesOf(slicer.mrmlScene, "vtkMRMLSliceNode"):
