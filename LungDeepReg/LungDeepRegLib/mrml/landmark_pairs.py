@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import slicer
 
 from ..landmark_review.description import with_words, words_of
-from ..landmark_review.pairs import LandmarkPair, Provenance, State, check_labels
+from ..landmark_review.pairs import LandmarkPair, Point, Provenance, State, check_labels
 from ..landmarks import LandmarkError
 from .changes import all_or_nothing
 from .outputs import ROLE_PREFIX
@@ -164,12 +164,14 @@ def set_pairs(lists: PairLists, pairs: Sequence[LandmarkPair]) -> None:
     gone = set(indices_by_label(lists.fixed)) - {pair.label for pair in pairs}
     for node in lists.both:
         modifying, moving = node.StartModify(), node is lists.moving
-        there = [pair for pair in pairs if not moving or pair.moving_ras is not None]
-        for label in gone | {pair.label for pair in pairs} - {pair.label for pair in there}:
+        places = {pair.label: pair.moving_ras if moving else pair.fixed_ras for pair in pairs}
+        for label in gone | {label for label, place in places.items() if place is None}:
             remove_point(node, label)
         indices = indices_by_label(node)
-        for pair in there:
-            set_point(node, pair, indices.get(pair.label), moving=moving)
+        for pair in pairs:
+            place = places[pair.label]
+            if place is not None:
+                set_point(node, pair, place, indices.get(pair.label), moving=moving)
         node.EndModify(modifying)
 
 
@@ -201,13 +203,14 @@ def check_unlocked(lists: PairLists) -> None:
             raise NodeError(msg)
 
 
-def set_point(node: slicer.vtkMRMLMarkupsNode, pair: LandmarkPair, index: int | None, *, moving: bool) -> None:
+def set_point(
+    node: slicer.vtkMRMLMarkupsNode, pair: LandmarkPair, place: Point, index: int | None, *, moving: bool
+) -> None:
     """Bring a list's point into step with a pair; it is added where there is none, ``index`` is then None."""
-    position = pair.moving_ras if moving else pair.fixed_ras
     if index is None:
-        index = node.AddControlPointWorld(*position, pair.label)
-    elif tuple(node.GetNthControlPointPositionWorld(index)) != tuple(position):
-        node.SetNthControlPointPositionWorld(index, *position)
+        index = node.AddControlPointWorld(*place, pair.label)
+    elif tuple(node.GetNthControlPointPositionWorld(index)) != place:
+        node.SetNthControlPointPositionWorld(index, *place)
     words: dict[str, str] = {"provenance": pair.moving_provenance if moving else pair.fixed_provenance}
     if not moving:
         words["state"] = pair.state
