@@ -15,7 +15,7 @@ from LungDeepRegLib.deformation import voxels
 from LungDeepRegLib.displacement_field import DisplacementField
 from LungDeepRegLib.geometry import Lattice
 from LungDeepRegLib.intensity import Intensity
-from LungDeepRegLib.results import Pair as ImagePair
+from LungDeepRegLib.results.pair import Pair as ImagePair
 from LungDeepRegLib.results.report.columns import (
     Column,
     columns,

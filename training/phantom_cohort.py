@@ -20,8 +20,7 @@ import numpy as np
 from LungDeepRegLib.image_io import write_landmarks, write_volume
 from LungDeepRegLib.landmarks import Landmarks
 from LungDeepRegLib.phantom import BreathingError, PhantomConfig, PhantomError, chest_lattice, make_pair
-from LungDeepRegLib.results import OutputError
-from LungDeepRegLib.results.staging import failing_as_output, staged_folder
+from LungDeepRegLib.results.staging import OutputError, failing_as_output, staged_folder
 from LungDeepRegLib.volume import Volume
 
 from .cohorts.manifest import FIELDS

@@ -9,7 +9,7 @@ from LungDeepRegLib.geometry import Lattice, covering_lattice
 from LungDeepRegLib.intensity import Intensity
 from LungDeepRegLib.landmarks import Landmarks
 from LungDeepRegLib.phantom import PhantomConfig, chest_lattice, make_pair
-from LungDeepRegLib.results import Pair
+from LungDeepRegLib.results.pair import Pair
 from LungDeepRegLib.volume import Volume
 from scipy import ndimage
 from scipy.spatial.transform import Rotation

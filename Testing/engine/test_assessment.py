@@ -14,7 +14,7 @@ from LungDeepRegLib.geometry import Lattice, apply, covering_lattice, index_box
 from LungDeepRegLib.intensity import Intensity, choose_intensity
 from LungDeepRegLib.phantom import PhantomConfig, chest_lattice, make_pair
 from LungDeepRegLib.quality import NOT_MEASURED
-from LungDeepRegLib.results import Pair
+from LungDeepRegLib.results.pair import Pair
 from LungDeepRegLib.volume import Volume
 
 from Testing.engine.conftest import GEOMETRIES, lattice

@@ -16,7 +16,8 @@ from LungDeepRegLib.batch.runner import Interrupted, run_batch
 from LungDeepRegLib.batch.schedulers import one_by_one
 from LungDeepRegLib.batch.table import COLUMNS, FIGURES, RESERVED, row_of
 from LungDeepRegLib.image_io import FileError
-from LungDeepRegLib.results import SCHEMA, OutputError
+from LungDeepRegLib.results.staging import OutputError
+from LungDeepRegLib.results.summary import SCHEMA
 
 from Testing.engine.batch_work import SETTINGS, begun, case_in, work
 

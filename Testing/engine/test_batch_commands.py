@@ -14,6 +14,7 @@ import pytest
 from LungDeepRegLib.__main__ import main
 from LungDeepRegLib.batch.schedulers import Job
 from LungDeepRegLib.commands.batch import run_case
+from LungDeepRegLib.commands.register import landmark_notes
 from LungDeepRegLib.commands.series import chosen, names_of, ordered
 from LungDeepRegLib.image_io import read_landmarks, read_transform, read_volume, write_landmarks, write_volume
 from LungDeepRegLib.landmarks import Landmarks
@@ -159,6 +160,15 @@ def test_the_most_memory_is_that_of_the_case_not_of_those_before_it(tmp_path, mo
         job = Job(case_in(tmp_path, megabytes, "write"), tmp_path / "out" / megabytes)
         found.append(run_case(settings, {}, job, None).summary["peak_memory_mb"])
     assert found[0] - found[1] == pytest.approx(200, abs=60)
+
+
+def test_landmarks_that_are_paired_by_their_order_are_spoken_of():
+    points = np.eye(3)
+    numbered, named = Landmarks(points, "123", "fixed.csv"), Landmarks(points, "abc", "moving.csv")
+    assert landmark_notes(numbered, Landmarks(points, "312", "moving.csv")) == []
+    said = "fixed.csv and moving.csv: labels differ or stand twice, so the points were paired by their order"
+    assert landmark_notes(numbered, named) == [said]
+    assert landmark_notes(Landmarks(points, "122", "fixed.csv"), Landmarks(points, "122", "moving.csv")) == [said]
 
 
 def test_a_worker_with_another_version_refuses(tmp_path):

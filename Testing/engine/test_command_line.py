@@ -24,7 +24,7 @@ from LungDeepRegLib.commands import console
 from LungDeepRegLib.html_report.figures import flattened
 from LungDeepRegLib.image_io import read_landmarks, read_transform, read_volume, write_landmarks, write_volume
 from LungDeepRegLib.landmarks import Landmarks
-from LungDeepRegLib.results import SCHEMA
+from LungDeepRegLib.results.summary import SCHEMA
 from LungDeepRegLib.volume import Volume
 
 QUICK = ["--alignment", "centre", "--voxel-budget", "30000"]

@@ -9,11 +9,12 @@ from LungDeepRegLib.intensity import Intensity
 from LungDeepRegLib.inversion import inverse_points, invert
 from LungDeepRegLib.landmarks import LandmarkError, Landmarks
 from LungDeepRegLib.metrics import dice, folded_percent, jacobian_determinant
-from LungDeepRegLib.results import SCHEMA, Pair, Run, evaluate, inverse_of, schema_table
-from LungDeepRegLib.results.evaluation import folded_percent_everywhere
+from LungDeepRegLib.results.evaluation import evaluate, folded_percent_everywhere
 from LungDeepRegLib.results.images import warped_mask
 from LungDeepRegLib.results.lung_volume import JacobianStatistics
-from LungDeepRegLib.results.summary import summary
+from LungDeepRegLib.results.output_files import inverse_of
+from LungDeepRegLib.results.pair import Pair
+from LungDeepRegLib.results.summary import SCHEMA, Run, schema_table, summary
 from LungDeepRegLib.results.surfaces import surface
 from LungDeepRegLib.volume import Volume, VolumeError
 

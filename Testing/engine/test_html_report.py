@@ -18,7 +18,7 @@ from LungDeepRegLib.landmark_review.observers import compare
 from LungDeepRegLib.landmark_review.pairs import LandmarkPair
 from LungDeepRegLib.landmark_review.table import errors, statistics
 from LungDeepRegLib.quality import Light, Threshold, checks
-from LungDeepRegLib.results import SCHEMA
+from LungDeepRegLib.results.summary import SCHEMA
 
 PIXEL = bytes.fromhex(
     "89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de0000000c49444154789c63606060000000040001f61738550000"

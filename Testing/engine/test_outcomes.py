@@ -8,8 +8,9 @@ import pytest
 from LungDeepRegLib.displacement_field import DisplacementField
 from LungDeepRegLib.metrics import jacobian_determinant
 from LungDeepRegLib.registration import Options, register
-from LungDeepRegLib.results import SCHEMA, write_result
+from LungDeepRegLib.results.folder import write_result
 from LungDeepRegLib.results.outcomes import outcome
+from LungDeepRegLib.results.summary import SCHEMA
 
 COARSE = Options(device="cpu", refine="off", voxel_budget=50_000)
 PASSING = {"seconds", "seconds_total", "peak_memory_mb", "options"}

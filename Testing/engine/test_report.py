@@ -10,7 +10,8 @@ import pytest
 from LungDeepRegLib.displacement_field import DisplacementField
 from LungDeepRegLib.geometry import Lattice, apply, covering_lattice
 from LungDeepRegLib.intensity import Intensity
-from LungDeepRegLib.results import Pair, Run, evaluate
+from LungDeepRegLib.results.evaluation import evaluate
+from LungDeepRegLib.results.pair import Pair
 from LungDeepRegLib.results.report import draw_report, write_report
 from LungDeepRegLib.results.report.columns import columns, determinant_scale, difference_scale
 from LungDeepRegLib.results.report.cuts import PIXELS, cuts, sample
@@ -18,7 +19,7 @@ from LungDeepRegLib.results.report.extracts import COLUMN_TITLES_PX, PARTS
 from LungDeepRegLib.results.report.figure import HEADER_PX, LEFT_PX
 from LungDeepRegLib.results.report.header import tiles, warning_lines
 from LungDeepRegLib.results.report.slices import slices
-from LungDeepRegLib.results.summary import summary
+from LungDeepRegLib.results.summary import Run, summary
 from LungDeepRegLib.volume import Volume
 from PIL import Image
 

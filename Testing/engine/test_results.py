@@ -12,10 +12,12 @@ from LungDeepRegLib.displacement_field import DisplacementField
 from LungDeepRegLib.geometry import apply, covering_lattice
 from LungDeepRegLib.image_io import read_landmarks, read_transform, read_volume, write_volume
 from LungDeepRegLib.intensity import Intensity
-from LungDeepRegLib.results import SCHEMA, Findings, OutputError, Pair, inverse_of, write_result
+from LungDeepRegLib.results.folder import write_result
 from LungDeepRegLib.results.images import by_world_identity, difference, jacobian_volume, stored
-from LungDeepRegLib.results.output_files import is_ours, remarks, warped_landmarks, write_files
-from LungDeepRegLib.results.staging import staged_file, staged_folder
+from LungDeepRegLib.results.output_files import Findings, inverse_of, is_ours, remarks, warped_landmarks, write_files
+from LungDeepRegLib.results.pair import Pair
+from LungDeepRegLib.results.staging import OutputError, staged_file, staged_folder
+from LungDeepRegLib.results.summary import SCHEMA
 from LungDeepRegLib.volume import Volume
 
 NOWHERE = -30000.0

@@ -10,7 +10,7 @@ from ..geometry import GeometryError
 from ..image_io import FileError
 from ..landmarks import LandmarkError
 from ..registration import RegistrationError
-from ..results import OutputError
+from ..results.staging import OutputError
 from ..volume import VolumeError
 
 OK, BUG, USAGE, BAD_INPUT, FAILED, NOT_WRITTEN, CASES_FAILED, INTERRUPTED = 0, 1, 2, 3, 4, 5, 6, 130

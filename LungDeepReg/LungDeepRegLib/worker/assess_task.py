@@ -14,8 +14,9 @@ be measured (where the moving image doesn't cover the fixed one).
 * ``region_figures``: a list of dicts, one for the lungs as a whole (``region`` is ``"Lungs"``), one for each lung
   (where there are two) and one for each third that there is: ``region`` (text), ``volume_ml``, and for ``residual``,
   ``correlation``, ``consistency_mm``, ``trust``, ``jacobian``, ``ventilation_jacobian``, ``ventilation_density`` and
-  those of :func:`assessment.motion.motion_maps` each a dict with mean, sd, median, p5, p95, or None; ``low_trust_percent`` (trust below 0.5) and ``volume_change`` (of the
-  region as a whole, by its mean Jacobian), or None.
+  those of :func:`assessment.motion.motion_maps` each a dict with mean, sd, median, p5, p95, or None;
+  ``low_trust_percent`` (trust below 0.5) and ``volume_change`` (of the region as a whole, by its mean Jacobian), or
+  None.
 * ``figures``: ``inverse_consistency_mm`` (as summary.json has it, or None), ``residual_unit`` (``HU`` or ``%``),
   ``residual_rms``, ``correlation_mean``, ``trust_mean``, ``low_trust_percent``, ``modality`` (``ct``, ``mri`` or
   None), ``inhale`` (``fixed``, ``moving`` or None).
