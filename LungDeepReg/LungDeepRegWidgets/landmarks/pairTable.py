@@ -57,6 +57,7 @@ class PairTable:
     def __init__(self, widget: Any, onSelected: Callable[[str], None], onRenamed: Callable[[str, str], None]) -> None:
         self.widget, self._onSelected, self._onRenamed = widget, onSelected, onRenamed
         self._rows: list[PairErrors] = []
+        self._filled: list[PairErrors | None] = []  # what the cells hold: a row that stays isn't made anew
         self._column, self._descending, self._filling = LABEL, False, False
         titles = headers()
         widget.setColumnCount(len(titles))
@@ -87,9 +88,13 @@ class PairTable:
         kept, self._rows = self.label, self._sorted(rows)
         self._filling = True
         self.widget.setRowCount(len(self._rows))
-        for number, entry in enumerate(self._rows):
-            self._fill(number, entry)
-        self.widget.resizeColumnsToContents()
+        held = [*self._filled, *[None] * len(self._rows)]
+        others = [number for number, entry in enumerate(self._rows) if entry != held[number]]
+        for number in others:
+            self._fill(number, self._rows[number])
+        self._filled = list(self._rows)
+        if others:
+            self.widget.resizeColumnsToContents()
         self._filling = False
         self.select(kept)
 
@@ -162,6 +167,7 @@ class PairTable:
         if self._filling or column != LABEL:
             return
         new, label = self.widget.item(row, LABEL).text().strip(), self.labels()[row]
+        self._filled[row] = None
         if new != label:  # the row is filled anew by that, which is not for the midst of its own change
             qt.QTimer.singleShot(0, lambda: self._onRenamed(label, new))
 
