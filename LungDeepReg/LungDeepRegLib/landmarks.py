@@ -63,9 +63,9 @@ def matched(fixed: Landmarks, moving: Landmarks) -> tuple[np.ndarray, np.ndarray
         LandmarkError: Only some labels in common (order could pair the wrong ones), or another number of points.
     """
     order = {label: index for index, label in enumerate(moving.labels)}
-    unique = len(order) == len(moving) and len(set(fixed.labels)) == len(fixed)
-    if unique and set(fixed.labels) == set(order):
+    if same_labels(fixed, moving):
         return fixed.points_ras, moving.points_ras[[order[label] for label in fixed.labels]], fixed.labels
+    unique = len(order) == len(moving) and len(set(fixed.labels)) == len(fixed)
     partly = unique and not set(fixed.labels).isdisjoint(order)
     if len(fixed) == len(moving) and not partly:
         return fixed.points_ras, moving.points_ras, fixed.labels
@@ -76,6 +76,11 @@ def matched(fixed: Landmarks, moving: Landmarks) -> tuple[np.ndarray, np.ndarray
         f" same number; only in {fixed.name}: {shortened(only_fixed)}; only in {moving.name}: {shortened(only_moving)}"
     )
     raise LandmarkError(msg)
+
+
+def same_labels(fixed: Landmarks, moving: Landmarks) -> bool:
+    """Whether points of two images can be paired by label: both sets have the same ones, each once."""
+    return sorted(fixed.labels) == sorted(moving.labels) and len(set(fixed.labels)) == len(fixed)
 
 
 def shortened(labels: list[str], most: int = 8) -> str:

@@ -17,7 +17,7 @@ from ..results.staging import failing_as_output, staged_file, staged_folder
 from ..results.summary import Run, summary, write_summary
 from .console import progress_bar, say_result
 from .inputs import Inputs, check_untouched, given_paths, noted, read_pair
-from .register import elapsed, lonely_landmarks
+from .register import elapsed, landmark_notes
 
 
 def run(args: Namespace) -> None:
@@ -66,7 +66,8 @@ def judged(args: Namespace, clock: Clock) -> tuple[Findings, Run]:
     masks = origins(pair, fixed_given=inputs.fixed_mask is not None, moving_given=inputs.moving_mask is not None)
     about = Run(pair.fixed.name, pair.moving.name, masks, intensities(pair))
     options = {"transform": args.transform, "backward": args.backward, "modality": args.modality}
-    return found, replace(about, options=options, warnings=(*notes, *lonely_landmarks(inputs)))
+    notes += landmark_notes(inputs.fixed_landmarks, inputs.moving_landmarks)
+    return found, replace(about, options=options, warnings=tuple(notes))
 
 
 def pair_to_judge(inputs: Inputs, modality: str, notes: list[str]) -> Pair:

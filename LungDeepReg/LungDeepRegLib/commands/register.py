@@ -10,6 +10,7 @@ from typing import Any
 
 from ..checkpoint import BUNDLED, Checkpoint, load_checkpoint
 from ..displacement_field import DisplacementField
+from ..landmarks import Landmarks, same_labels
 from ..registration import Clock, Options, Registration, RegistrationError, register
 from ..results.folder import fill_folder, origins, pair_of, run_of
 from ..results.output_files import Findings, inverse_of, is_ours
@@ -55,7 +56,8 @@ def register_into(
     found = findings(pair, result, args, clock, checkpoint)
     masks = origins(pair, fixed_given=inputs.fixed_mask is not None, moving_given=inputs.moving_mask is not None)
     about = run_of(pair, result, masks, {"weights": args.weights, "format": args.format})
-    about = replace(about, warnings=(*notes, *about.warnings, *lonely_landmarks(inputs)))
+    notes += [*about.warnings, *landmark_notes(inputs.fixed_landmarks, inputs.moving_landmarks)]
+    about = replace(about, warnings=tuple(notes))
     return fill_folder(folder, found, about, args.format, clock, lambda: elapsed(args), named=args.names)
 
 
@@ -129,13 +131,15 @@ def swapped(pair: Pair, options: Options, checkpoint: Checkpoint | None) -> Disp
     return back.field
 
 
-def lonely_landmarks(inputs: Inputs) -> list[str]:
-    """What to say about landmarks in one image only."""
-    if inputs.fixed_landmarks is not None and inputs.moving_landmarks is None:
-        return [f"{inputs.fixed_landmarks.name}: without moving landmarks no error can be measured"]
-    if inputs.moving_landmarks is not None and inputs.fixed_landmarks is None:
-        return [f"{inputs.moving_landmarks.name}: without fixed landmarks no error can be measured"]
-    return []
+def landmark_notes(fixed: Landmarks | None, moving: Landmarks | None) -> list[str]:
+    """What to say about landmarks in one image only, and about those that are paired by their order."""
+    if fixed is not None and moving is None:
+        return [f"{fixed.name}: without moving landmarks no error can be measured"]
+    if moving is not None and fixed is None:
+        return [f"{moving.name}: without fixed landmarks no error can be measured"]
+    if fixed is None or moving is None or same_labels(fixed, moving):
+        return []
+    return [f"{fixed.name} and {moving.name}: labels differ or stand twice, so the points were paired by their order"]
 
 
 def elapsed(args: Namespace) -> float:
