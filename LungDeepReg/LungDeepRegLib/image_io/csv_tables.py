@@ -42,7 +42,7 @@ def read_table(path: str | os.PathLike[str], required: Sequence[str], optional: 
     path = existing(Path(path))
     lines = read_text(path).splitlines()
     header = next((line for line in lines if line.strip()), "")
-    table = csv.reader(lines, delimiter=max(DELIMITERS, key=header.count))
+    table = csv.reader(lines, delimiter=delimiter_of(header))
     try:
         rows = [(table.line_num, trimmed(row)) for row in table if trimmed(row)]
     except csv.Error as error:
@@ -57,6 +57,11 @@ def read_table(path: str | os.PathLike[str], required: Sequence[str], optional: 
         raise FileError("\n".join(problems))
     empty = dict.fromkeys((*required, *optional), "")
     return [Row(line, empty | dict(zip(names, row, strict=False)), too_long(row, names)) for line, row in rows[1:]]
+
+
+def delimiter_of(header: str) -> str:
+    """What parts the columns of a table, by its first line."""
+    return max(DELIMITERS, key=header.count)
 
 
 def read_text(path: Path) -> str:

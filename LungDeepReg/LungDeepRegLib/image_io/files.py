@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -72,6 +73,29 @@ def writing(path: Path) -> Iterator[None]:
     except (OSError, RuntimeError) as error:  # ITK raises RuntimeError
         msg = f"{path}: can't be written, the disk is full or the place not writable ({reason(error)})"
         raise FileError(msg) from error
+
+
+def write_texts(texts: Mapping[Path, str]) -> None:
+    """Write files in UTF-8, all of them or none: what stood there before stays until all are written.
+
+    Raises:
+        FileError: A full disk, a place that isn't writable.
+    """
+    unfinished: dict[Path, Path] = {}
+    try:
+        for path, text in texts.items():
+            with writing(path):
+                if path.is_dir():
+                    msg = f"{path.name} is a folder"
+                    raise OSError(msg)
+                unfinished[path] = path.with_name(f".unfinished.{secrets.token_hex(4)}.{path.name}")
+                unfinished[path].write_text(text, encoding="utf-8", newline="")
+        for path, temporary in unfinished.items():
+            with writing(path):
+                temporary.replace(path)
+    finally:
+        for temporary in unfinished.values():
+            temporary.unlink(missing_ok=True)
 
 
 def reason(error: BaseException, most: int = 300) -> str:

@@ -10,10 +10,11 @@ from pathlib import Path
 
 from ..geometry import Lattice
 from ..landmarks import Landmarks
-from .files import FileError, existing, extension, reading, unknown_extension
+from .csv_tables import delimiter_of
+from .files import FileError, existing, extension, reading, unknown_extension, write_texts
 from .markups_files import fcsv_text, markups_text, read_fcsv, read_markups
 from .point_frames import landmarks_of, point_of, ras
-from .point_lists import PointList, write_texts
+from .point_lists import PointList
 from .point_text_files import dirlab_text, elastix_text, read_point_text
 
 MARKUPS_EXTENSIONS = (".mrk.json", ".json")
@@ -120,11 +121,6 @@ def read_csv(path: Path) -> PointList:
         descriptions.append(row.get("description") or "")
         locked.append((row.get("locked") or "").strip().lower() in YES)
     return PointList(landmarks_of(path, ras(points, frame), labels), tuple(descriptions), tuple(locked))
-
-
-def delimiter_of(header: str) -> str:
-    """What parts the columns of a table, by its first line."""
-    return max(",;\t", key=header.count)
 
 
 def csv_text(points: PointList) -> str:

@@ -14,10 +14,11 @@ from ..geometry import Lattice
 from ..landmark_review.description import with_words, words_of
 from ..landmark_review.pairs import LandmarkPair, Point, Provenance, State, check_labels
 from ..landmarks import LandmarkError, Landmarks, shortened
-from .files import FileError, existing, extension, reading, unknown_extension
-from .landmark_files import TEXT_EXTENSIONS, YES, delimiter_of, points_text, read_points
+from .csv_tables import delimiter_of
+from .files import FileError, existing, extension, reading, unknown_extension, write_texts
+from .landmark_files import TEXT_EXTENSIONS, YES, points_text, read_points
 from .point_frames import point_of
-from .point_lists import PointList, write_texts
+from .point_lists import PointList
 
 FIXED, MOVING = (tuple(f"{image}_{axis}" for axis in "ras") for image in ("fixed", "moving"))
 WORDS = ("observer", "fixed_provenance", "moving_provenance", "state", "locked")
