@@ -7,7 +7,7 @@ from typing import Any
 
 from .figures import AXES, SPREAD
 from .markup import Content, Markup, bullets, element, grouped_table, joined, paragraph, section, table
-from .numbers import NOT_MEASURED, NOTHING, figure
+from .numbers import NOT_MEASURED, NOTHING, figure, mean_and_sd
 
 AFTER_OR_BEFORE = {"before": "before registration", "after": "after registration"}
 ONLY_BLIND = (
@@ -61,11 +61,11 @@ def observer_table(observers: Mapping[str, Any] | None) -> Markup:
     """Two observers, and the registration beside them."""
     if observers is None:
         return paragraph(f"Two observers compared: {NOT_MEASURED}.", "missing")
-    head = ["", *(f"{axis}" for axis in AXES), *(f"ds {SPREAD[name].lower()}" for name in ("median", "p95", "max"))]
+    head = ["", *AXES, *(f"ds {SPREAD[name].lower()}" for name in ("median", "p95", "max"))]
     rows = []
     for entry in observers["rows"]:
         distances = entry["distances"]
-        means = [mean_and_sd(distances[axis]) for axis in AXES]
+        means = [mean_and_sd(distances[axis], 2) for axis in AXES]
         more = [figure(distances["ds"][name], 2) for name in ("median", "p95", "max")]
         rows.append([entry["what"].capitalize(), *means, *more])
     called = zip(("first", "second"), observers["names"], strict=False)
@@ -73,12 +73,6 @@ def observer_table(observers: Mapping[str, Any] | None) -> Markup:
     who = f" ({', '.join(names)})" if names else ""
     common = f"{len(observers['labels'])} pairs in common"
     return table(head, rows, f"Two observers{who}, {common}: mean \N{PLUS-MINUS SIGN} SD")
-
-
-def mean_and_sd(distances: Mapping[str, Any]) -> Markup:
-    """Both in one cell."""
-    mean, sd = figure(distances["mean"], 2), figure(distances["sd"], 2)
-    return Markup(f"{mean}\N{NO-BREAK SPACE}\N{PLUS-MINUS SIGN}\N{NO-BREAK SPACE}{sd}")
 
 
 def pair_table(landmarks: Mapping[str, Any]) -> Markup:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from .markup import Markup, element
 
 NOT_MEASURED = "not measured"
@@ -39,3 +41,9 @@ def figure(value: float | None, digits: int, unit: str = "", entry: str | None =
     text = f"{value:d}" if isinstance(value, int) else rounded(value, digits)
     shown = f"{text}\N{NO-BREAK SPACE}{unit}" if unit else text
     return element("data", shown, value=repr(value), title=f"{value!r} {unit}".strip(), data_entry=entry)
+
+
+def mean_and_sd(distribution: Mapping[str, float], digits: int) -> Markup:
+    """Both in one cell."""
+    mean, sd = (figure(distribution[name], digits) for name in ("mean", "sd"))
+    return Markup(f"{mean}\N{NO-BREAK SPACE}\N{PLUS-MINUS SIGN}\N{NO-BREAK SPACE}{sd}")

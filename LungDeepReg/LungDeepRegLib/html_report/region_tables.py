@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .markup import Content, Markup, joined, paragraph, section, table
-from .numbers import NOT_MEASURED, NOTHING, figure
+from .numbers import NOT_MEASURED, NOTHING, figure, mean_and_sd
 
 TRUST = {
     "trust": ("Trust, 0 to 1", 2),
@@ -37,7 +37,6 @@ MOTION_NOTE = (
 )
 INHALE = {"fixed": "The fixed image is the inhaled one.", "moving": "The moving image is the inhaled one.",
           None: "It isn't known which image is the inhaled one, so the sign is not given."}  # fmt: skip
-SHOWN = ("mean", "sd", "median")
 
 
 def region_sections(regions: Sequence[Mapping[str, Any]] | None, assessment: Mapping[str, Any] | None) -> Markup:
@@ -90,8 +89,7 @@ def distribution(found: Mapping[str, Any] | None, digits: int) -> list[Content]:
     """Mean with standard deviation, and median."""
     if not found:
         return [NOTHING, NOTHING]
-    mean, sd, median = (figure(found.get(name), digits) for name in SHOWN)
-    return [Markup(f"{mean}\N{NO-BREAK SPACE}\N{PLUS-MINUS SIGN}\N{NO-BREAK SPACE}{sd}"), median]
+    return [mean_and_sd(found, digits), figure(found["median"], digits)]
 
 
 def whole_table(assessment: Mapping[str, Any]) -> Markup | None:

@@ -10,12 +10,12 @@ from importlib import import_module, metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..html_report import NOTICE
 from ..json_values import plain
 
 if TYPE_CHECKING:
     from .evaluation import Evaluation
 
-NOTICE = "Research software, not for clinical use."
 LIBRARIES = ("torch", "numpy", "scipy", "SimpleITK", "nibabel", "matplotlib")
 
 DISTRIBUTION = "mean, sd, median, p95, max"

@@ -6,7 +6,7 @@ import textwrap
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..summary import NOTICE
+from ...html_report import NOT_MEASURED, NOTICE
 from .style import ALERT, FAINT, FIXED_OUTLINE, MOVING_OUTLINE, TEXT
 
 if TYPE_CHECKING:
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 MOST_WARNINGS = 2
 FOLDED_ALERT_PERCENT = 0.1
 VOLUME_ALERT = 0.1
-NOT_MEASURED = "not measured"
 
 
 @dataclass(frozen=True)
