@@ -11,6 +11,7 @@ import argparse
 import os
 import tempfile
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
@@ -18,7 +19,9 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 import numpy as np
 import slicer
 from LungDeepRegLib.image_io import read_volume
+from LungDeepRegLib.landmark_review.pairs import LandmarkPair
 from LungDeepRegLib.mrml import node_from_volume
+from LungDeepRegLib.mrml.landmark_pairs import add_pair_lists, set_pairs
 from LungDeepRegLib.phantom import PhantomConfig, make_pair
 
 from Testing.slicer.gui import Session, choose, click, process_events_until, screenshot
@@ -29,6 +32,7 @@ from Testing.slicer.views import Views, beside, load_picture, save_picture
 MODULE = Path(__file__).parents[2] / "LungDeepReg" / "LungDeepReg.py"
 PANEL_WIDTH = 430
 VIEWS_SIZE = (1170, 780)
+OBSERVER = "Example"
 
 
 def main() -> None:
@@ -42,25 +46,26 @@ def main() -> None:
             views = Views(started.scene, started.logic, VIEWS_SIZE)
             app.show_views(views.views)
             widget = session.open_module(MODULE)
-            registered(widget, args)
+            points = registered(widget, args)
             panel_picture(widget, Path(folder) / "panel.png")  # the first one is wider: labels wrap afterwards
             for name in presets(widget.views.ui):
                 panel = panel_picture(widget, Path(folder) / "panel.png")
                 save_picture(beside(panel, views.picture()), args.out / f"{name}.png")
-            for name in maps(widget):
+            for name in chain(maps(widget), review(widget, points)):
                 panel = panel_picture(widget, Path(folder) / "panel.png")
                 save_picture(beside(panel, views.picture()), args.out / f"{name}.png")
             session.close()
 
 
-def registered(widget, args) -> None:
-    """Choose the pair and register it."""
-    ui = widget.register.ui
+def registered(widget, args) -> list[LandmarkPair]:
+    """Choose the pair and register it; landmarks of it, if they are known."""
+    ui, points = widget.register.ui, []
     if args.fixed:
         images = [read_volume(path) for path in (args.fixed, args.moving)]
     else:
         phantom = make_pair(PhantomConfig())
         images = [phantom.fixed, phantom.moving]
+        points = landmarks_of(phantom)
     nodes = [node_from_volume(image, slicer.mrmlScene) for image in images]
     choose(ui.fixedVolumeSelector, nodes[0])
     choose(ui.movingVolumeSelector, nodes[1])
@@ -70,6 +75,15 @@ def registered(widget, args) -> None:
     process_events_until(lambda: not widget.logic.busy, 300)
     for section in (ui.inputsButton, ui.outputsButton):
         section.collapsed = True
+    return points
+
+
+def landmarks_of(phantom) -> list[LandmarkPair]:
+    """Eleven pairs as a person would place them: the phantom's own, a little beside."""
+    rng = np.random.default_rng(0)
+    fixed, moving = (mark.points_ras[:11] for mark in (phantom.fixed_landmarks, phantom.moving_landmarks))
+    moving = moving + rng.normal(0.0, 0.7, moving.shape)
+    return [LandmarkPair(str(n), a, b, OBSERVER) for n, (a, b) in enumerate(zip(fixed, moving, strict=True), 1)]
 
 
 def presets(ui) -> Iterator[str]:
@@ -103,6 +117,22 @@ def maps(widget) -> Iterator[str]:
         for index in range(ui.mapSelector.count):
             ui.mapSelector.setCurrentIndex(index)
             yield f"{name}_{index}"
+
+
+def review(widget, points: list[LandmarkPair]) -> Iterator[str]:
+    """Show the review of landmarks, blind and with the result; nothing where there are no landmarks."""
+    if not points:
+        return
+    ui, parameters = widget.landmarks.ui, widget.register.parameters
+    for panel in widget.panels:
+        panel.widget.visible = panel is widget.landmarks
+    ui.landmarksButton.collapsed = False
+    set_pairs(add_pair_lists(OBSERVER, parameters.fixedVolume, parameters.movingVolume), points)
+    parameters.landmarkObserver = OBSERVER
+    for name, button in (("blind", ui.blindButton), ("compared", ui.comparedButton)):
+        click(button)
+        ui.pairsTable.selectRow(3)
+        yield f"landmarks_{name}"
 
 
 def panel_picture(widget, path: Path) -> np.ndarray:

@@ -84,8 +84,10 @@ def add_pair_lists(observer: str, fixed: slicer.vtkMRMLVolumeNode, moving: slice
             changes.put_beside(node, image)
             changes.mark(node, OBSERVER_ATTRIBUTE, observer)
             changes.set_reference(node, IMAGE_ROLE, image)
-            node.GetDisplayNode().SetSelectedColor(*COLORS[part])
-            node.GetDisplayNode().SetPropertiesLabelVisibility(False)
+            display = node.GetDisplayNode()
+            display.SetGlyphType(display.CrossDot2D)  # its middle is open: the anatomy is what a reader looks at
+            display.SetSelectedColor(*COLORS[part])
+            display.SetPropertiesLabelVisibility(False)
         changes.set_reference(nodes["moving"], FIXED_LIST_ROLE, nodes["fixed"])
     return PairLists(observer, nodes["fixed"], nodes["moving"])
 

@@ -12,7 +12,7 @@ from .temporaryNodes import TemporaryNodes
 
 YELLOW = (1.0, 0.85, 0.1)
 MAGENTA = (1.0, 0.25, 0.9)
-SCALE = 3.5
+SCALE = 5.0
 
 
 class Mark:
@@ -33,7 +33,7 @@ class Mark:
         projected: bool = False,
     ) -> None:
         self._display = nodes.add("vtkMRMLMarkupsDisplayNode", "matching point")
-        self._display.SetGlyphType(self._display.ThickCross2D)
+        self._display.SetGlyphType(self._display.CrossDot2D)  # what is marked is to be seen
         self._display.SetGlyphScale(SCALE)
         self._display.SetSelectedColor(*color)
         self._display.SetPointLabelsVisibility(False)
