@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -22,3 +23,11 @@ def plain(value: Any) -> Any:
     if isinstance(value, float):
         return float(f"{value:.6g}") if math.isfinite(value) else None
     return value
+
+
+def entry(values: Mapping[str, Any], *names: str) -> Any:
+    """An entry of an entry, and so on; None where it is null or absent, or what it stands in."""
+    found: Any = values
+    for name in names:
+        found = (found or {}).get(name)
+    return found

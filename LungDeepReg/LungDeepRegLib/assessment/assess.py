@@ -80,11 +80,11 @@ def assess(
     step(0.4)
     trust = trust_maps(samples, phi, backward)
     step(0.7)
-    ventilation = jacobian_ventilation(samples, inhale), density_ventilation(samples, inhale)
+    determinant, known = jacobian_map(samples)
+    ventilation = jacobian_ventilation(determinant, known, inhale), density_ventilation(samples, inhale)
     lungs = Volume(samples.in_lungs, samples.lattice.ijk_to_ras, "lungs")
     regions = find_regions(lungs)
     step(0.9)
-    determinant, known = jacobian_map(samples)
     maps: Mapping[str, np.ndarray | None] = {
         "residual": trust.residual,
         "correlation": trust.correlation,
@@ -95,7 +95,7 @@ def assess(
         "ventilation_density": ventilation[1],
         **motion_maps(samples, phi),
     }
-    rows = region_figures(regions.array, maps, where(known, determinant), inhale, lung_ml(pair, samples))
+    rows = region_figures(regions.array, maps, inhale, lung_ml(pair, samples))
     figures = whole_figures(pair, phi, backward, samples, trust, rows[0])
     warnings = remarks(samples, trust, ventilation[1], rows)
     step(1.0)

@@ -24,12 +24,14 @@ MAP_SPACING_MM = 3.0
 FINER = 2
 """Voxels along each axis, for each node of a map."""
 AROUND_MM = 6.0
+"""How far the maps reach beyond the lungs' box."""
 RIM = 2
 """Voxels (3 mm) within the lungs' surface that don't count: they show the surface itself, on which two images agree
 wherever their insides are."""
 DENSEST = 1300.0
 """Density in mg/ml above which everything is bone or metal."""
 VOLUME_CHANGES = (0.05, 20.0)
+"""Determinants beyond these are folds or tears of the field, and no tissue's."""
 
 
 class AssessmentError(ValueError):
@@ -106,7 +108,7 @@ def sample_lungs(pair: Pair, phi: DisplacementField) -> LungSamples:
 
 
 def maps_lattice(mask: np.ndarray, lattice: Lattice) -> Lattice:
-    """The maps' nodes: 3 mm around what is marked in an image's mask."""
+    """The maps' nodes, :data:`MAP_SPACING_MM` apart, around what is marked in an image's mask ``(K, J, I)``."""
     first, last = extent(mask)
     box = index_box(lattice, first, np.maximum(last - first + 1, 2))
     return covering_lattice(box, MAP_SPACING_MM, AROUND_MM)

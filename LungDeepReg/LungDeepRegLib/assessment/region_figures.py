@@ -18,7 +18,6 @@ WHOLE = "Lungs"
 def region_figures(
     labels: np.ndarray,
     maps: Mapping[str, np.ndarray | None],
-    determinant: np.ndarray,
     inhale: str | None,
     volume_ml: np.ndarray,
 ) -> list[dict[str, Any]]:
@@ -26,9 +25,8 @@ def region_figures(
 
     Args:
         labels: Of :func:`regions.find_regions`, ``(K, J, I)``.
-        maps: By the figure's name, :data:`quality.NOT_MEASURED` where nothing is known; or None.
-        determinant: The Jacobian determinant at the same nodes, with the same value where it isn't known; its mean is
-            what the volume change of a region follows from.
+        maps: By the figure's name, ``(K, J, I)`` each, :data:`quality.NOT_MEASURED` where nothing is known; or None.
+            ``trust`` and ``jacobian`` (the determinant, from whose mean a region's volume change follows) are there.
         inhale: Which image is the inhaled one, or None.
         volume_ml: How much lung each node stands for.
 
@@ -38,16 +36,17 @@ def region_figures(
     """
     rows = []
     for name, here in parts(labels):
-        trust = maps["trust"]
-        known = here if trust is None else here & (trust != NOT_MEASURED)
-        low = None if trust is None or not known.any() else 100 * float(np.mean(trust[known] < LOW_TRUST))
-        jacobian = distribution(determinant, here)
+        found = {key: None if values is None else distribution(values, here) for key, values in maps.items()}
+        trust, jacobian = maps["trust"], found["jacobian"]
+        assert trust is not None
+        known = here & (trust != NOT_MEASURED)
+        low = 100 * float(np.mean(trust[known] < LOW_TRUST)) if known.any() else None
         change = None if jacobian is None else float(volume_change(np.array(jacobian["mean"]), inhale))
         rows.append(
             {
                 "region": name,
                 "volume_ml": float(volume_ml[here].sum(dtype=np.float64)),
-                **{key: None if values is None else distribution(values, here) for key, values in maps.items()},
+                **found,
                 "low_trust_percent": low,
                 "volume_change": change,
             }

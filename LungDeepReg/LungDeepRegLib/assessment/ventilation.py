@@ -60,10 +60,9 @@ def jacobian_map(samples: LungSamples) -> tuple[np.ndarray, np.ndarray]:
     return mean, samples.known & (mean > low) & (mean < high)
 
 
-def jacobian_ventilation(samples: LungSamples, inhale: str | None) -> np.ndarray:
-    """:func:`volume_change` at each node, :data:`quality.NOT_MEASURED` where it isn't known."""
-    mean, known = jacobian_map(samples)
-    return where(known, volume_change(np.where(known, mean, 1), inhale))
+def jacobian_ventilation(jacobian: np.ndarray, known: np.ndarray, inhale: str | None) -> np.ndarray:
+    """:func:`volume_change` of a :func:`jacobian_map`, :data:`quality.NOT_MEASURED` where it isn't known."""
+    return where(known, volume_change(np.where(known, jacobian, 1), inhale))
 
 
 def density_ventilation(samples: LungSamples, inhale: str | None) -> np.ndarray | None:

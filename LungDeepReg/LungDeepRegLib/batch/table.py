@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..json_values import entry
 from ..results.staging import OutputError, failing_as_output, staged_file
 from .case import Answer, Case
 
@@ -56,16 +57,8 @@ def row_of(case: Case, answer: Answer | None) -> dict[str, Any]:
     answer = answer or Answer()
     summary = answer.summary or {}
     about = (case.name, status, answer.error or None, answer.seconds, case.folder, case.origin)
-    figures = {column: value_at(summary, where) for column, where in FIGURES.items()}
+    figures = {column: entry(summary, *where) for column, where in FIGURES.items()}
     return {**dict(zip(ABOUT, about, strict=True)), **figures, "warnings": "; ".join(summary.get("warnings", ()))}
-
-
-def value_at(summary: Mapping[str, Any], where: Sequence[str]) -> Any:
-    """An entry of summary.json; None where it or what it stands in wasn't measured."""
-    value: Any = summary
-    for name in where:
-        value = value.get(name) if isinstance(value, Mapping) else None
-    return value
 
 
 def write_tables(out: Path, rows: Sequence[Mapping[str, Any]]) -> None:

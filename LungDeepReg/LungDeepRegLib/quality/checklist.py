@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from ..json_values import entry
 from ..metrics import Distribution
 from .thresholds import DEFAULT_THRESHOLDS, FOLDED, LANDMARKS, LEAST_PAIRS, WORST_PAIR_MM, Light, Threshold
 
@@ -65,7 +66,7 @@ def checks(
         return Check(name, title, number, unit, limits[name], limits[name].light(number), note)
 
     found = [blind_landmarks(check, landmark_statistics, landmark_count)]
-    given = nested(summary, "landmark_error_mm", "after", "ds")
+    given = entry(summary, "landmark_error_mm", "after", "ds")
     if given is not None:
         title = "Error of the given landmarks"
         made = check("given_landmark_error", title, given.get("mean"), "mm", spread(given, "mm"))
@@ -207,11 +208,3 @@ def beforehand(value: Any, unit: str = "") -> str:
 def finite(value: Any) -> float | None:
     """The value as a number, or None."""
     return float(value) if value is not None and math.isfinite(value) else None
-
-
-def nested(summary: Mapping[str, Any], *names: str) -> Mapping[str, Any] | None:
-    """An entry of an entry, or None where there is none."""
-    found: Any = summary
-    for name in names:
-        found = (found or {}).get(name)
-    return found

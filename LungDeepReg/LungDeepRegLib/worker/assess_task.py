@@ -5,7 +5,7 @@ lungs; every map on it is float32 and holds :data:`quality.NOT_MEASURED` outside
 be measured (where the moving image doesn't cover the fixed one).
 
 * ``maps``: ``residual`` (HU after density correction in CT, otherwise in percent of the fixed image's window),
-  ``correlation`` (-1 to 1; 0 to 1 for images of different modality), ``consistency`` (mm, or None without a backward
+  ``correlation`` (-1 to 1), ``consistency`` (mm, or None without a backward
   run) and ``trust`` (0 to 1): Volumes on the maps' lattice.
 * ``ventilation``: ``jacobian`` and ``density`` (None but for two CTs): Volumes on the maps' lattice, 0.5 being a
   change of volume by half; without a sign where it isn't known which image is the inhaled one.
@@ -34,11 +34,10 @@ import numpy as np
 from ..assessment import NAMES, Assessment, assess
 from ..displacement_field import DisplacementField
 from ..lung_mask import mask_on
-from ..registration import Registration, read_image
+from ..registration import Progress, Registration, read_image
 from ..results.pair import Pair
 from ..volume import Volume
 
-Progress = Callable[[str, float], None]
 Masks = dict[str, np.ndarray | None]
 Register = Callable[[Volume, Volume, Masks, dict[str, Any], Progress], Registration]
 

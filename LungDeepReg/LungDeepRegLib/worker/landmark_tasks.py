@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -11,8 +10,8 @@ import numpy as np
 from ..landmark_review.candidates import candidates
 from ..landmark_review.proposal import propose
 from ..lung_mask import mask_on
+from ..registration import Progress
 
-Progress = Callable[[str, float], None]
 Request = dict[str, Any]
 
 

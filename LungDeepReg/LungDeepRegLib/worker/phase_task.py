@@ -6,11 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 from ..outcome import Outcome
+from ..registration import Progress
 
 FIGURES = ("dice_before", "dice_after", "folded_percent_lung", "folded_percent", "mean_jacobian_lung", "warnings")
 """The entries of summary.json that a series keeps for each phase."""
-
-Progress = Callable[[str, float], None]
 
 
 def phase(

@@ -16,7 +16,7 @@ from ..geometry import Lattice
 from ..intensity import choose_intensity
 from ..outcome import Outcome
 from ..phantom import PhantomConfig, chest_lattice, make_pair
-from ..registration import Options, Registration, RegistrationError, register
+from ..registration import Options, Progress, Registration, RegistrationError, register
 from ..results.images import stored
 from ..results.outcomes import outcome
 from ..volume import Volume, check_image
@@ -24,7 +24,6 @@ from .assess_task import assess_registration, masks_of
 from .landmark_tasks import find_candidates, propose_points
 from .phase_task import phase
 
-Progress = Callable[[str, float], None]
 Request = dict[str, Any]
 THICKER = 1.2
 INHALE_SHIFT_MM = (3.0, 5.0, -6.0)
