@@ -9,13 +9,12 @@ from typing import Any
 
 import numpy as np
 import slicer
-import vtk
 
 from ..displacement_field import DisplacementField
 from ..quality import NOT_MEASURED
 from ..volume import Volume
 from .changes import Changes, all_or_nothing
-from .display import show_between, show_diverging
+from .display import hide_unmeasured, show_between, show_diverging
 from .outputs import (
     ASSESSMENT_CLASSES,
     RESULT_ATTRIBUTE,
@@ -160,8 +159,7 @@ def way_to_show(name: str, values: np.ndarray) -> Show:
             show_diverging(node, 0.0, highest)
         else:
             show_between(node, 0.0, 1.0 if name in ("trust", "correlation") else highest)
-        node.GetDisplayNode().SetThreshold(NOT_MEASURED + 1, vtk.VTK_FLOAT_MAX)
-        node.GetDisplayNode().ApplyThresholdOn()
+        hide_unmeasured(node.GetDisplayNode())
 
     return show
 

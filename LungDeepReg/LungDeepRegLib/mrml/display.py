@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import slicer
+import vtk
+
+from ..quality import NOT_MEASURED
 
 DIVERGING_COLORS = "vtkMRMLColorTableNodeFileDivergingBlueRed.txt"
 EVEN_COLORS = "vtkMRMLColorTableNodeIron"
@@ -26,6 +29,12 @@ def show_between(node: slicer.vtkMRMLScalarVolumeNode, low: float, high: float) 
     display.SetAndObserveColorNodeID(EVEN_COLORS)
     display.AutoWindowLevelOff()
     display.SetWindowLevelMinMax(low, max(high, low + LEAST_WINDOW))
+
+
+def hide_unmeasured(display: slicer.vtkMRMLScalarVolumeDisplayNode) -> None:
+    """Draw nothing where a map holds :data:`quality.NOT_MEASURED`."""
+    display.SetThreshold(NOT_MEASURED + 1, vtk.VTK_FLOAT_MAX)
+    display.ApplyThresholdOn()
 
 
 def show_like(node: slicer.vtkMRMLScalarVolumeNode, other: slicer.vtkMRMLScalarVolumeNode) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import slicer
 
+from ..landmark_review.description import with_words
 from ..landmark_review.pairs import Provenance
 from .changes import all_or_nothing, remove_node
 from .landmark_pairs import IMAGE_ROLE, LIST_CLASS
@@ -36,7 +37,7 @@ def set_candidates(image: slicer.vtkMRMLVolumeNode, points: np.ndarray) -> slice
         changes.set_reference(node, IMAGE_ROLE, image)
         for number, point in enumerate(points.tolist(), start=1):
             index = node.AddControlPointWorld(*point, f"c{number}")
-            node.SetNthControlPointDescription(index, f"provenance={Provenance.AUTOMATIC}")
+            node.SetNthControlPointDescription(index, with_words("", {"provenance": Provenance.AUTOMATIC}))
         node.SetLocked(True)
         node.GetDisplayNode().SetSelectedColor(*GRAY)
         node.GetDisplayNode().SetPropertiesLabelVisibility(False)

@@ -13,6 +13,7 @@ from ..landmarks import Landmarks
 from ..motion_curves import MotionCurves, Phi, motion_curves
 from .apply_points import transformed
 from .changes import Changes, all_or_nothing, remove_node
+from .landmark_pairs import defined_points
 from .outputs import RESULT_ATTRIBUTE, ROLE_PREFIX
 from .phi import phi_of
 from .sequences import master_sequence
@@ -79,15 +80,12 @@ def landmarks_in(markups: slicer.vtkMRMLMarkupsNode | None) -> Landmarks:
     if markups is None:
         msg = "found no list of landmarks, expected a point list placed in the reference phase"
         raise NodeError(msg)
-    points, labels, defined = [], [], markups.PositionDefined
-    for index in range(markups.GetNumberOfControlPoints()):
-        if markups.GetNthControlPointPositionStatus(index) == defined:
-            points.append(markups.GetNthControlPointPositionWorld(index))
-            labels.append(markups.GetNthControlPointLabel(index))
-    if not points:
+    labels = defined_points(markups)
+    if not labels:
         msg = f"{markups.GetName()}: found no placed point, expected landmarks of the reference phase"
         raise NodeError(msg)
-    return Landmarks(np.array(points), tuple(labels), markups.GetName())
+    points = np.array([markups.GetNthControlPointPositionWorld(index) for index in labels])
+    return Landmarks(points, tuple(labels.values()), markups.GetName())
 
 
 def node_map(node: slicer.vtkMRMLTransformNode) -> Phi:

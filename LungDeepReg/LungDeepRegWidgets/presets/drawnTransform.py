@@ -36,15 +36,8 @@ def drawTransform(
     Returns:
         The length of arrows in percent of the true one; 100 for the grid.
     """
-    transform = nodes.add("vtkMRMLTransformNode", _("displacement"))
-    transform.SetAndObserveTransformToParent(grid_from_field(field))
-    colors = nodes.add("vtkMRMLProceduralColorNode", "displacement")
-    colors.SetAndObserveColorTransferFunction(transferFunction(MAGNITUDE, highest))
-    drawn = nodes.add("vtkMRMLTransformDisplayNode", "displacement")
-    drawn.SetAndObserveColorNodeID(colors.GetID())
+    transform, drawn = coloredTransform(nodes, field, highest)
     percent = setArrows(drawn, extent, highest) if style == "glyphs" else setLines(drawn, extent)
-    drawn.SetScalarVisibility(True)
-    drawn.SetScalarRange(0.0, highest)
     drawn.SetSliceIntersectionThickness(2)
     drawn.SetAndObserveRegionNode(region)
     drawn.SetVisibility(True)
@@ -65,23 +58,29 @@ def drawArrowsAt(nodes: TemporaryNodes, field: DisplacementField, points: Any, s
     """
     sizes = np.linalg.norm(field.vectors, axis=3)
     highest = niceLimit(float(np.percentile(sizes, PERCENTILE)))
-    transform = nodes.add("vtkMRMLTransformNode", _("displacement"))
-    transform.SetAndObserveTransformToParent(grid_from_field(field))
-    colors = nodes.add("vtkMRMLProceduralColorNode", "displacement")
-    colors.SetAndObserveColorTransferFunction(transferFunction(MAGNITUDE, highest))
-    drawn = nodes.add("vtkMRMLTransformDisplayNode", "displacement")
-    drawn.SetAndObserveColorNodeID(colors.GetID())
+    transform, drawn = coloredTransform(nodes, field, highest)
     setArrows(drawn, ARROWS_ACROSS * LANDMARK_ARROW_MM, highest)
     drawn.SetGlyphScalePercent(100.0)
     drawn.SetGlyphDisplayRangeMinMm(0.0)
-    drawn.SetScalarVisibility(True)
-    drawn.SetScalarRange(0.0, highest)
     drawn.SetAndObserveGlyphPointsNode(points)
     drawn.SetSliceIntersectionThickness(3)
     showIn(drawn, [node.GetID() for node in sliceNodes])
     drawn.SetVisibility(True)
     drawn.SetVisibility2D(True)
     transform.SetAndObserveDisplayNodeID(drawn.GetID())
+
+
+def coloredTransform(nodes: TemporaryNodes, field: DisplacementField, highest: float) -> tuple[Any, Any]:
+    """A temporary transform, and a display node for it that colors it from 0 to the highest displacement in mm."""
+    transform = nodes.add("vtkMRMLTransformNode", _("displacement"))
+    transform.SetAndObserveTransformToParent(grid_from_field(field))
+    colors = nodes.add("vtkMRMLProceduralColorNode", "displacement")
+    colors.SetAndObserveColorTransferFunction(transferFunction(MAGNITUDE, highest))
+    drawn = nodes.add("vtkMRMLTransformDisplayNode", "displacement")
+    drawn.SetAndObserveColorNodeID(colors.GetID())
+    drawn.SetScalarVisibility(True)
+    drawn.SetScalarRange(0.0, highest)
+    return transform, drawn
 
 
 def setArrows(drawn: Any, extent: float, highest: float) -> float:

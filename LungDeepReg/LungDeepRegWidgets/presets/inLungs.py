@@ -8,6 +8,7 @@ import numpy as np
 import slicer
 import vtk
 from LungDeepRegLib.geometry import Lattice, index_box
+from LungDeepRegLib.mrml.display import hide_unmeasured
 from LungDeepRegLib.mrml.volumes import image_data, voxels, vtk_matrix
 from LungDeepRegLib.quality import NOT_MEASURED
 from LungDeepRegLib.volume import Volume
@@ -97,5 +98,4 @@ def drawn(temporary: TemporaryNodes, volume: Volume, name: str) -> slicer.vtkMRM
 def showMeasured(display: slicer.vtkMRMLScalarVolumeDisplayNode) -> None:
     """Draw only what was measured, voxel by voxel: between what was and what wasn't there is no value."""
     display.InterpolateOff()
-    display.SetThreshold(NOT_MEASURED + 1, vtk.VTK_FLOAT_MAX)
-    display.ApplyThresholdOn()
+    hide_unmeasured(display)

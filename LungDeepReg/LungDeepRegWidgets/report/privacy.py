@@ -20,8 +20,6 @@ DICOM_ATTRIBUTES = (
     "DICOM.AccessionNumber",
 )
 NAMED_CLASSES = ("vtkMRMLDisplayableNode", "vtkMRMLSequenceNode", "vtkMRMLSequenceBrowserNode")
-SHORTEST = 3
-"""Shorter texts tell nobody."""
 
 
 def privateTexts(scene: slicer.vtkMRMLScene) -> list[str]:
@@ -33,7 +31,7 @@ def privateTexts(scene: slicer.vtkMRMLScene) -> list[str]:
     found += [Path(file.GetFileName() or "").name for file in files if file is not None]
     found += [name for node in nodesOf(scene, "vtkMRMLSegmentationNode") for name in segmentNames(node)]
     found += hierarchyTexts(slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene))
-    return [text for text in dict.fromkeys(found) if len(text.strip()) >= SHORTEST]
+    return [text for text in dict.fromkeys(found) if text.strip()]
 
 
 def segmentNames(node: slicer.vtkMRMLSegmentationNode) -> list[str]:
