@@ -123,7 +123,7 @@ class TestLights:
     def test_each_light_with_its_value(self, panel):
         assert text(panel, "Dice of the lungs") == "good"
         assert text(panel, "Dice of the lungs", VALUE) == "0.95"
-        assert text(panel, "95 % Hausdorff distance") == "fair"
+        assert text(panel, "95 % Hausdorff distance") == "borderline"
         assert text(panel, "95 % Hausdorff distance", VALUE) == "4 mm"
         assert text(panel, "Mean Jacobian against volume ratio") == "bad"
         assert text(panel, "Inverse consistency") == "none"
@@ -196,7 +196,7 @@ class TestThresholds:
     def test_one_that_is_typed_changes_the_light_and_is_saved_with_the_scene(self, slicer_application, panel, tmp_path):
         assert text(panel, "Dice of the lungs", GOOD) == "≥ 0.9"
         cell(panel, "Dice of the lungs", GOOD).setText("≥ 0.97")
-        assert text(panel, "Dice of the lungs") == "fair"
+        assert text(panel, "Dice of the lungs") == "borderline"
         cell(panel, "Dice of the lungs", BAD).setText("0,96")  # as it is written in many countries
         assert text(panel, "Dice of the lungs") == "bad"
         assert text(panel, "Dice of the lungs", BAD) == "< 0.96"

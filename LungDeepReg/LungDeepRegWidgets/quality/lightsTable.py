@@ -16,7 +16,7 @@ NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 
 def lightText(light: str) -> str:
     """What a light says, in words: colors alone don't reach everybody."""
-    return {"green": _("good"), "yellow": _("fair"), "red": _("bad"), "grey": _("none")}[light]
+    return {"green": _("good"), "yellow": _("borderline"), "red": _("bad"), "grey": _("none")}[light]
 
 
 class LightsTable:
