@@ -5,7 +5,7 @@ import pytest
 from LungDeepRegLib.geometry import Lattice
 from LungDeepRegLib.image_io import FileError, is_pair_table, read_pair_lists, read_pairs, write_pair_lists, write_pairs
 from LungDeepRegLib.landmark_review.description import with_words, words_of
-from LungDeepRegLib.landmark_review.pairs import LandmarkPair, Provenance, State
+from LungDeepRegLib.landmark_review.pairs import LandmarkPair, State
 from LungDeepRegLib.landmarks import LandmarkError
 
 
@@ -67,9 +67,9 @@ def test_two_lists_keep_everything(tmp_path, suffix):
 def test_text_without_labels_keeps_the_points(tmp_path, voxels):
     paths = tmp_path / "fixed.txt", tmp_path / "moving.txt"
     write_pair_lists(*paths, PAIRS, voxels)
-    again = read_pair_lists(*paths, voxels, observer="A", provenance=Provenance.AUTOMATIC)
+    again = read_pair_lists(*paths, voxels, observer="A")
     assert [(pair.label, pair.observer, pair.moving_provenance) for pair in again] == [
-        (label, "A", "automatic") for label in "123"
+        (label, "A", "manual") for label in "123"
     ]
     for pair, before in zip(again, PAIRS, strict=True):
         np.testing.assert_allclose(pair.fixed_ras, before.fixed_ras, atol=1e-5)

@@ -178,19 +178,17 @@ def read_pair_lists(
     images: tuple[Lattice, Lattice] | None = None,
     *,
     observer: str = "",
-    provenance: Provenance = Provenance.MANUAL,
 ) -> list[LandmarkPair]:
     """Read pairs from two lists of points.
 
     Paired by label where every moving label stands in the fixed list (fixed points may lack a partner), otherwise by
-    order where no label does and there are as many.
+    order where no label does and there are as many. A point whose description names no provenance is taken for manual.
 
     Args:
         fixed_path: A file of :func:`landmark_files.read_landmarks`.
         moving_path: Likewise.
         images: The fixed and the moving image, for files of voxels.
         observer: Who placed points whose description doesn't say so.
-        provenance: How such points were placed.
 
     Raises:
         FileError: A file that can't be used, or an unknown word in a description.
@@ -202,7 +200,7 @@ def read_pair_lists(
     pairs = []
     for number, label in enumerate(fixed.landmarks.labels):
         partner = partners.get(number)
-        own = {"provenance": provenance, "observer": observer, **words_of(fixed.descriptions[number])}
+        own = {"provenance": Provenance.MANUAL, "observer": observer, **words_of(fixed.descriptions[number])}
         other = {} if partner is None else words_of(moving.descriptions[partner])
         try:
             pair = LandmarkPair(
@@ -211,7 +209,7 @@ def read_pair_lists(
                 None if partner is None else point(moving.landmarks, partner),
                 own["observer"],
                 Provenance(own["provenance"]),
-                Provenance(other.get("provenance", provenance)),
+                Provenance(other.get("provenance", Provenance.MANUAL)),
                 State(own.get("state", State.UNREVIEWED)),
                 fixed.locked[number] or (partner is not None and moving.locked[partner]),
             )

@@ -20,6 +20,8 @@ SPACING_MM = 1.0
 WINDOW_SD_MM = 3.0
 WINDOW_MM = 8.0
 """Half the width of the cube that is compared."""
+SEARCH_MM = 5.0
+"""How far in the fixed image a match may be from the point."""
 LEAST_SCORE = 0.4
 """Below this correlation nothing is recognised, and the registration's answer stays."""
 FAR_PENALTY = 0.05
@@ -46,22 +48,20 @@ def propose(
     phi: Phi,
     points_ras: np.ndarray,
     *,
-    search_mm: float = 5.0,
     modality: str = "auto",
     progress: Callable[[float], None] | None = None,
 ) -> Proposal:
     """Propose moving points.
 
     Around each fixed point x a Gaussian window of the fixed image is compared with the moving image as phi deforms it,
-    shifted by up to ``search_mm``; the shift d with the highest correlation coefficient gives phi(x + d). Both images
-    are sampled every millimetre from their own voxels, and the peak is interpolated.
+    shifted by up to :data:`SEARCH_MM`; the shift d with the highest correlation coefficient gives phi(x + d). Both
+    images are sampled every millimetre from their own voxels, and the peak is interpolated.
 
     Args:
         fixed: The fixed image.
         moving: The moving image.
         phi: The registration's map.
         points_ras: ``(N, 3)`` RAS mm in the fixed image.
-        search_mm: How far in the fixed image the match may be from x.
         modality: As for :func:`intensity.choose_intensity`.
         progress: Told the fraction that is done.
     """
@@ -72,8 +72,8 @@ def propose(
         shift = np.zeros(3)
         if moving.lattice.contains(phi(x[None]))[0]:
             window = sampled(fixed, readings[0], x + cube(WINDOW_MM))
-            searched = sampled(moving, readings[1], phi(x + cube(WINDOW_MM + search_mm)))
-            shift, scores[number] = best_shift(window, searched, search_mm)
+            searched = sampled(moving, readings[1], phi(x + cube(WINDOW_MM + SEARCH_MM)))
+            shift, scores[number] = best_shift(window, searched)
         proposed[number] = phi((x + shift)[None])[0]
         if progress is not None:
             progress((number + 1) / len(points))
@@ -104,19 +104,19 @@ def sampled(volume: Volume, intensity: Intensity, points_ras: np.ndarray) -> np.
     return values.reshape((round(len(points_ras) ** (1 / 3)),) * 3)
 
 
-def best_shift(window: np.ndarray, searched: np.ndarray, search_mm: float) -> tuple[np.ndarray, float]:
+def best_shift(window: np.ndarray, searched: np.ndarray) -> tuple[np.ndarray, float]:
     """The shift ``(3,)`` in mm at which ``searched`` looks most like ``window``, and the correlation coefficient there.
 
-    No shift and 0 where no shift within the sphere of ``search_mm`` is a peak of at least :data:`LEAST_SCORE`.
+    No shift and 0 where no shift within the sphere of :data:`SEARCH_MM` is a peak of at least :data:`LEAST_SCORE`.
     """
     correlation = local_correlation(window, searched)
-    along = nodes(search_mm)
+    along = nodes(SEARCH_MM)
     distance = np.sqrt(sum(np.square(axis) for axis in np.meshgrid(along, along, along, indexing="ij")))
-    valued = np.where(distance <= search_mm, correlation - FAR_PENALTY * np.square(distance / search_mm), -np.inf)
+    valued = np.where(distance <= SEARCH_MM, correlation - FAR_PENALTY * np.square(distance / SEARCH_MM), -np.inf)
     peak = np.unravel_index(valued.argmax(), valued.shape)
     score = float(correlation[peak])
     inner = all(0 < index < len(along) - 1 for index in peak)
-    if score < LEAST_SCORE or not inner or distance[peak] > search_mm - SPACING_MM:
+    if score < LEAST_SCORE or not inner or distance[peak] > SEARCH_MM - SPACING_MM:
         return np.zeros(3), 0.0
     return along[list(peak)] + SPACING_MM * between_nodes(correlation, peak), min(score, 1.0)
 
