@@ -5,6 +5,7 @@ Dask (https://www.dask.org) is asked for only where it is used; without it every
 
 from __future__ import annotations
 
+import logging
 import os
 import pickle
 import threading
@@ -130,8 +131,6 @@ def local_cluster(count: int, threads: int) -> Iterator[LocalCluster]:
 
     Dask sets them no limit of memory: it would kill a worker that needs more than its share while others need less.
     """
-    import logging
-
     import dask
     from distributed import LocalCluster
 
@@ -166,6 +165,7 @@ def connected(where: LocalCluster | str) -> Iterator[Client]:
     """
     from distributed import Client
 
+    logging.getLogger("distributed.batched").setLevel(logging.WARNING)  # it tells of its own end, with a traceback
     try:
         client = Client(where, timeout=CONNECT_SECONDS, set_as_default=False)
     except (OSError, ValueError) as error:

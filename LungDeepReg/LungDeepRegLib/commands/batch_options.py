@@ -72,7 +72,7 @@ def add_workers(group: argparse._ArgumentGroup) -> None:
         default=1,
         metavar="N",
         help="registrations at a time on this computer, which share its cores; each takes about 1 GB of memory, 5 GB"
-        f" for 512x512x300 voxels; more than one need Dask: {INSTALL} (default: %(default)s, with all cores)",
+        f" for 512x512x300 voxels; more than one needs Dask: {INSTALL} (default: %(default)s, with all cores)",
     )
     where.add_argument(
         "--scheduler", metavar="ADDRESS", help="a Dask scheduler, such as tcp://10.0.0.5:8786, whose workers see --out"

@@ -21,7 +21,7 @@ MEANINGS = {
     BAD_INPUT: "an input that can't be used: missing, damaged, of another kind, or of another grid",
     FAILED: "the registration failed: no overlap, no such device, no Dask, not enough memory",
     NOT_WRITTEN: "the output can't be written: no rights, disk full, or already there",
-    CASES_FAILED: "some cases of a batch failed; the others are done",
+    CASES_FAILED: "some cases of a batch or series failed; the others are done",
     INTERRUPTED: "interrupted (Ctrl-C); nothing half-written is left",
 }
 

@@ -96,7 +96,13 @@ def add_settings(command: Parser) -> None:
         default=DEFAULTS.device,
         help="auto takes a CUDA GPU where there is one (default: %(default)s)",
     )
-    add("--seed", type=checked("seed", seed), default=DEFAULTS.seed, metavar="N", help="(default: %(default)s)")
+    add(
+        "--seed",
+        type=checked("seed", seed),
+        default=DEFAULTS.seed,
+        metavar="N",
+        help="of everything random (default: %(default)s)",
+    )
     add(
         "--voxel-budget",
         type=checked("voxel budget", voxel_budget),

@@ -28,9 +28,10 @@ PARTS = (
     (
         "The deformation",
         ("Deformation", "Displacement", "Jacobian"),
-        "A regular grid of the fixed image as it is deformed, the length of the displacement, and the change of volume:"
-        " green where tissue grows from the fixed to the moving image, purple where it shrinks, magenta where it folds."
-        " Read the change of volume by region, not by voxel.",
+        "A regular grid of the fixed image as it is deformed and the length of the displacement, both without what"
+        " moves the image as a whole (as said above them), and the change of volume: green where tissue grows from the"
+        " fixed to the moving image, purple where it shrinks, magenta where it folds. Read the change of"
+        " volume by region, not by voxel.",
     ),
 )
 """Title, the columns from the first to the last one, caption."""
