@@ -216,6 +216,10 @@ class TestSeries:
         assert main(command) == 0
         assert capsys.readouterr().out.count("done earlier") == 2
         assert footprints(out / "phase_5") | footprints(out / "phase_10") == before
+        command[command.index("0")] = "5"
+        assert main(command) == 3
+        assert "phase_5: found the reference registered to another phase" in capsys.readouterr().err
+        assert footprints(out / "phase_5") | footprints(out / "phase_10") == before
 
     def test_the_order_of_phases(self, tmp_path):
         names = ["p_1.nii", "p_10.nii", "p_2.nii"]

@@ -31,13 +31,16 @@ def run(args: Namespace) -> None:
     """Register all phases to the reference, and write the motion curves of its landmarks.
 
     Raises:
-        InputError: Phases that can't be told apart, or no such reference.
+        InputError: Phases that can't be told apart, no such reference, or a folder with another reference's results.
         FileError: A reference or landmarks that can't be read.
         CasesFailedError: Some phases failed; the others are done, and in the motion curves.
     """
     paths = ordered(args.phases)
     names = names_of(paths)
-    reference = paths[chosen(paths, names, args.reference)]
+    number = chosen(paths, names, args.reference)
+    reference, out = paths[number], Path(args.out)
+    if not args.overwrite:
+        check_reference(out, names[number])
     image = read_volume(reference)
     landmarks = read_landmarks(args.landmarks, image.lattice) if args.landmarks else None
     if landmarks is not None:
@@ -45,11 +48,11 @@ def run(args: Namespace) -> None:
         motion_curves(landmarks, [(name, None) for name in names[:1]])  # their labels are good
     cases = [case_of(name, path, reference) for name, path in zip(names, paths, strict=True) if path != reference]
     say(f"Reference: {reference}; phases: {', '.join(names)}")
-    answers = register_all(cases, Path(args.out), args)
+    answers = register_all(cases, out, args)
     if landmarks is not None:
         done = [case for case, answer in zip(cases, answers, strict=True) if not answer.error]
-        maps: dict[str, Case | None] = {names[paths.index(reference)]: None, **{case.name: case for case in done}}
-        write_curves(Path(args.out), landmarks, image, [(name, maps[name]) for name in names if name in maps])
+        maps: dict[str, Case | None] = {names[number]: None, **{case.name: case for case in done}}
+        write_curves(out, landmarks, image, [(name, maps[name]) for name in names if name in maps])
     raise_failures(cases, answers)
 
 
@@ -115,6 +118,18 @@ def chosen(paths: Sequence[Path], names: Sequence[str], reference: str) -> int:
         )
         raise InputError(msg)
     return exact[0]
+
+
+def check_reference(out: Path, name: str) -> None:
+    """Refuse a folder in which the reference was registered itself: its results belong to another reference.
+
+    Raises:
+        InputError: That is so.
+    """
+    folder = out / folder_name(name, RESERVED)
+    if folder.exists():
+        msg = f"{folder}: found the reference registered to another phase, expected another folder, or --overwrite"
+        raise InputError(msg)
 
 
 def same_file(one: Path, other: str) -> bool:
