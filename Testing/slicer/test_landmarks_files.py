@@ -86,11 +86,13 @@ def test_what_is_exported_is_imported_without_loss(filled, pairs, kind, folder):
     lists = [f"landmarks_{part}{FORMATS[kind]}" for part in ("fixed", "moving")]
     assert names == (["landmarks.csv"] if kind.startswith("Table") else lists)
     assert "Written: landmarks" in filled.status()
+    assert ("not placed blindly; other formats do" in filled.status()) == (kind in PLAIN)
     for node in filled.book.lists.both:
         filled.scene.RemoveNode(node)
     assert filled.labels() == []
     take(filled, folder / names[0])  # the moving points' file is found by its name
     assert "11 pairs imported" in filled.status()
+    assert ("count as placed blindly" in filled.status()) == (kind in PLAIN)
     same(filled.book.pairs, pairs, plain=kind in PLAIN)
 
 

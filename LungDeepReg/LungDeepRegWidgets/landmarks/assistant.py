@@ -9,6 +9,7 @@ import numpy as np
 from LungDeepRegLib.mrml import field_from_node, volume_from_node
 from LungDeepRegLib.mrml.landmark_candidates import set_candidates
 
+from ..busy import Busy, tellBusy
 from ..presets.preset import isThere
 from ..pytorch import TorchUnavailable, ensureTorch
 
@@ -77,6 +78,10 @@ class Assistant:
         try:
             ensureTorch()
             self._runner.run(name, request(), onDone=done, onFailed=failed)
+        except Busy as busy:
+            self._onFailed("")
+            tellBusy(busy)
+            return
         except (TorchUnavailable, RuntimeError, ValueError) as error:
             self._onFailed(str(error))
             return

@@ -16,7 +16,7 @@ from slicer.i18n import tr as _
 
 from .book import PairBook
 from .observers import Observers
-from .pairFiles import FORMATS, outside, partnerOf, readFiles, targets, writeFiles
+from .pairFiles import FORMATS, isBare, outside, partnerOf, readFiles, targets, writeFiles
 
 
 class FileDesk:
@@ -55,8 +55,10 @@ class FileDesk:
         except (ValueError, OSError) as error:
             self._fail(str(error))
             return
-        text = _("{count} pairs imported.").format(count=len(pairs))
-        self._say(f"{text} {warning}".strip())
+        texts = [_("{count} pairs imported.").format(count=len(pairs))]
+        if isBare(fixedFile):
+            texts.append(_("Their files don't tell how they were placed: they count as placed blindly."))
+        self._say(" ".join(filter(None, [*texts, warning])))
 
     def onExport(self) -> None:
         """Write the current observer's pairs, or everybody's in a table; replaces files only after a question."""
@@ -69,12 +71,18 @@ class FileDesk:
         question = _("Replace {files}?").format(files=", ".join(there))
         if there and not slicer.util.confirmOkCancelDisplay(question, windowTitle=_("LungDeepReg")):
             return
+        pairs = self._everybodys() if kind == "table" else self.book.pairs
         try:
-            writeFiles(paths, kind, self._everybodys() if kind == "table" else self.book.pairs, self._lattices())
+            writeFiles(paths, kind, pairs, self._lattices())
         except (ValueError, OSError) as error:
             self._fail(str(error))
             return
-        self._say(_("Written: {files}.").format(files=", ".join(path.name for path in paths)))
+        texts = [_("Written: {files}.").format(files=", ".join(path.name for path in paths))]
+        notBlind = [pair.label for pair in pairs if not pair.blind]
+        if isBare(paths[0]) and notBlind:
+            lost = _("They don't tell that {labels} are not placed blindly; other formats do.")
+            texts.append(lost.format(labels=shortened(notBlind)))
+        self._say(" ".join(texts))
 
     def _everybodys(self) -> list[LandmarkPair]:
         """The pairs of all observers."""

@@ -21,6 +21,8 @@ from slicer.i18n import tr as _
 FORMATS = ("table", ".mrk.json", ".fcsv", ".csv", "elastix", "DIR-Lab")
 """What can be written, in the order of the selector: a table of all pairs, or two lists of points."""
 ENDINGS = {"table": ".csv", "elastix": ".txt", "DIR-Lab": ".txt"}
+BARE_ENDINGS = (".txt", ".pts")
+"""Of files that hold positions alone: not who placed them, and how."""
 PARTS = ("fixed", "moving")
 
 
@@ -51,6 +53,11 @@ def readFiles(fixedFile: str, movingFile: str, lattices: tuple[Any, Any], observ
         msg = _("{file}: found the points of one image, expected a file of the moving points besides")
         raise LandmarkError(msg.format(file=Path(fixedFile).name))
     return read_pair_lists(fixedFile, movingFile, lattices, observer=observer)
+
+
+def isBare(path: str | Path) -> bool:
+    """Whether a file holds positions alone, as elastix and DIR-Lab have them."""
+    return Path(path).suffix.lower() in BARE_ENDINGS
 
 
 def targets(folder: str, name: str, kind: str) -> list[Path]:
