@@ -167,7 +167,11 @@ class LungDeepRegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.showParameters()
 
     def showParameters(self) -> None:
-        """Connect the panels to the scene's parameter node."""
+        """Connect the panels to the scene's parameter node; views that a loaded scene leaves empty are filled."""
+        from LungDeepRegWidgets.presets.layouts import leaveThreeRows
+
+        if self.switch.active is None:
+            leaveThreeRows(slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLLayoutNode"))
         self.setParameters(self.logic.getParameterNode())
 
     def setParameters(self, parameters: Any) -> None:

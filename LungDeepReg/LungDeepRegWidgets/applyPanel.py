@@ -6,6 +6,7 @@ from typing import Any
 import slicer
 from slicer.i18n import tr as _
 
+from .busy import Busy, tellBusy
 from .panel import Panel
 from .pytorch import TorchUnavailable, ensureTorch
 
@@ -69,6 +70,9 @@ class ApplyPanel(Panel):
             self._runner.run(
                 "warp", prepared.request, onProgress=self.showProgress, onDone=self._taken, onFailed=self.showFailure
             )
+        except Busy as busy:
+            tellBusy(busy)
+            return
         except (TorchUnavailable, ValueError, RuntimeError) as error:
             self.showFailure(str(error))
             return

@@ -9,6 +9,7 @@ import slicer
 import vtk
 from slicer.i18n import tr as _
 
+from .busy import Busy, tellBusy
 from .panel import Panel
 from .presets.preset import PresetSwitch
 from .pytorch import TorchUnavailable, ensureTorch
@@ -73,16 +74,19 @@ class QualityPanel(Panel):
     def setResult(self, nodes: Any) -> None:
         """Show the checks and offer the maps of another result, or of none."""
         self._nodes = nodes
+        if not self.busy:
+            self._say("")  # it was said of the other result
         self._maps.setResult(nodes)
         self.refresh()
 
     def forget(self, node: Any) -> None:
         """Stop an assessment whose image or transform goes, and let go of it."""
-        if self._running is not None and self._running.uses(node):
-            self._stop(_("Stopped: {name} was removed.").format(name=node.GetName()))
+        stopped = self._running is not None and self._running.uses(node)
         if self._nodes is not None and any(node is used for used in vars(self._nodes).values()):
             there = {name: None if used is node else used for name, used in vars(self._nodes).items()}
             self.setResult(type(self._nodes)(**there))
+        if stopped:
+            self._stop(_("Stopped: {name} was removed.").format(name=node.GetName()))
 
     def cancel(self) -> None:
         """Stop what is running at once; the scene is as it was."""
@@ -128,6 +132,9 @@ class QualityPanel(Panel):
             self._runner.run(
                 "assess", running.request, onProgress=self.showProgress, onDone=self._taken, onFailed=self.showFailure
             )
+        except Busy as busy:
+            tellBusy(busy)
+            return
         except (TorchUnavailable, ValueError, RuntimeError) as error:
             self.showFailure(str(error))
             return
@@ -162,13 +169,15 @@ class QualityPanel(Panel):
             logging.exception("The assessment can't be published")
             self.showFailure(_("The assessment can't be shown: {error}").format(error=repr(error)))
             return
-        self._stopped(_("Assessed. Look at the maps, beginning with Trust."))
         if shown is None or shown.transform is not nodes.transform:
-            return  # another pair was chosen meanwhile; the maps are in the scene
+            text = _("Assessed: {name}. Its maps are in the scene; another pair is chosen now.")
+            self._stopped(text.format(name=nodes.transform.GetName()))
+            return
         self._parameters.lungsVolume = nodes.lungs
         preset, which = self._maps.active, self._maps.which
         self._onResult(nodes)
         self._maps.show(preset, which)  # anew: whoever else heard of the new maps may have left it
+        self._stopped(_("Assessed. Look at the maps, beginning with Trust."))
 
     def _stop(self, message: str) -> None:
         self._runner.cancel()

@@ -9,11 +9,12 @@ import slicer
 import vtk
 from slicer.i18n import tr as _
 
+from .busy import Busy, tellBusy
 from .maskInput import MaskInput
 from .panel import Panel
 from .phaseInput import PhaseInput
 from .pytorch import TorchUnavailable, ensureTorch, messageFor
-from .registration import forget, keepOutputs, releaseOutputs, whatIsMissing
+from .registration import forget, foundAgain, keepOutputs, releaseOutputs, whatIsMissing
 from .resultText import resultText
 from .sampleData import PHANTOM, SampleDataCanceled, loadSamplePair
 from .settings import Device, Weights
@@ -127,6 +128,9 @@ class RegisterPanel(Panel):
         try:
             ensureTorch()
             self.logic.start(self.parameters, self.showProgress, self.showResult, self.showFailure)
+        except Busy as busy:
+            tellBusy(busy)
+            return
         except (TorchUnavailable, ValueError, RuntimeError) as error:
             self.showFailure(str(error))
             return
@@ -200,7 +204,7 @@ class RegisterPanel(Panel):
         self.ui.resultsLabel.text = text
 
     def _followPair(self) -> None:
-        """Another pair has no result yet, and doesn't overwrite that of the last one."""
+        """Another pair has a result of its own or none yet, and doesn't overwrite that of the last one."""
         pair = self.parameters.fixedVolume, self.parameters.movingVolume
         if pair == self._pair:
             return
@@ -208,4 +212,11 @@ class RegisterPanel(Panel):
         if self.parameters.summary:
             self.parameters.summary = ""
             releaseOutputs(self.parameters)
-        self._onResult(None)
+        if not self.logic.busy:
+            self.ui.statusLabel.text = ""  # it was said of the other pair
+        found = foundAgain(*pair)
+        if found is not None:
+            nodes, summary = found
+            keepOutputs(self.parameters, nodes)
+            self.parameters.summary = json.dumps(summary)
+        self._onResult(self.logic.resultNodes(self.parameters))

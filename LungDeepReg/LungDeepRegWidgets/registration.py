@@ -124,6 +124,15 @@ def resultOf(parameters: Any) -> Any:
     )
 
 
+def foundAgain(fixed: Any, moving: Any) -> tuple[Any, dict[str, Any]] | None:
+    """The result that a pair has in the scene, :class:`mrml.ResultNodes`, with its figures; None if it has none."""
+    if fixed is None or moving is None:
+        return None
+    from LungDeepRegLib import mrml
+
+    return mrml.result_of(fixed, moving)
+
+
 def keepOutputs(parameters: Any, nodes: Any) -> None:
     """Let the panel show the nodes that were made, so that the next registration of this pair updates them.
 

@@ -62,7 +62,7 @@ class ReportPanel(Panel):
 
     def setResult(self, nodes: Any) -> None:
         """Report on another result, or on none."""
-        if self.busy and nodes != self._nodes:
+        if self.busy:  # also one in the same nodes: pictures and figures would be of two results
             self._stop(_("Stopped: the result has changed. Nothing was written."))
         self._nodes = nodes
         self._update()
@@ -201,7 +201,7 @@ class ReportPanel(Panel):
     def _missing(self) -> str:
         """What the button waits for; empty if nothing."""
         if self._nodes is None or self._parameters is None or not self._parameters.summary:
-            return _("Register first, or choose a result.")
+            return _("Register first, or choose a pair that is registered.")
         return "" if self.ui.folderSelector.currentPath else _("Choose a folder")
 
     def _update(self, *_event: Any) -> None:

@@ -7,6 +7,7 @@ import slicer
 import vtk
 from slicer.i18n import tr as _
 
+from .busy import Busy, tellBusy
 from .maskInput import MaskInput
 from .panel import Panel
 from .pytorch import TorchUnavailable, ensureTorch
@@ -130,6 +131,9 @@ class SeriesPanel(Panel):
                 self._runner, choice.series(), choice.left(), choice.request(), choice.settings(), self
             )
             self._run.start()
+        except Busy as busy:
+            self._run = None
+            tellBusy(busy)
         except (TorchUnavailable, ValueError, RuntimeError) as error:
             self._run = None
             self._showFailure(str(error))

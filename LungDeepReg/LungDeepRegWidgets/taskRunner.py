@@ -12,6 +12,8 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
+from .busy import Busy
+
 INTERVAL_MS = 50
 """Between two looks at the worker."""
 TASKS = {
@@ -94,11 +96,12 @@ class TaskRunner:
             onFailed: Given a message for people.
 
         Raises:
-            RuntimeError: Another task is running.
+            Busy: Another task is running.
+            RuntimeError: There is no Python for the worker.
         """
         if self._task is not None:
             text = _("{task} is still running; wait for it or cancel it.")
-            raise RuntimeError(text.format(task=TASKS.get(self._task.name, self._task.name)))
+            raise Busy(text.format(task=TASKS.get(self._task.name, self._task.name)))
         if self._worker is None:
             self._worker = newWorker()
         job = self._worker.submit(name, request)

@@ -9,7 +9,7 @@ from .apply import Applied, Prepared, carry_over, prepare
 from .assessment import assessed, backward_field, publish_assessment
 from .masks import label_volumes, mask_from_node
 from .motion import CurveNodes, curves_of, publish_curves
-from .outputs import Output, Outputs, ResultNodes, check_outputs, difference_before, result_nodes
+from .outputs import Output, Outputs, ResultNodes, check_outputs, difference_before, result_nodes, result_of
 from .publish import publish
 from .sequences import image_sequences, phase_nodes, phases
 from .series import PhaseResult, Series, publish_phase, registered_phases
@@ -47,5 +47,6 @@ __all__ = [
     "publish_phase",
     "registered_phases",
     "result_nodes",
+    "result_of",
     "volume_from_node",
 ]

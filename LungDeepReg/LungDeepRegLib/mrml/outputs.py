@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 import slicer
@@ -17,6 +19,8 @@ RESULT_ATTRIBUTE = f"{ROLE_PREFIX}result"
 """Each result has this attribute, which says what it is by the name in :class:`ResultNodes`."""
 RUN_ATTRIBUTE = f"{ROLE_PREFIX}run"
 """The transform's is another one after each registration; what was measured of it has the same one."""
+SUMMARY_ATTRIBUTE = f"{ROLE_PREFIX}summary"
+"""The transform's holds the figures of the registration in it, as JSON."""
 VOLUME_CLASSES = {
     "warped": "vtkMRMLScalarVolumeNode",
     "difference": "vtkMRMLScalarVolumeNode",
@@ -128,6 +132,20 @@ def result_nodes(transform: slicer.vtkMRMLTransformNode | None) -> ResultNodes:
         transform=transform,
         **volumes,
     )
+
+
+def result_of(
+    fixed: slicer.vtkMRMLScalarVolumeNode, moving: slicer.vtkMRMLScalarVolumeNode
+) -> tuple[ResultNodes, dict[str, Any]] | None:
+    """The registration of two images that is in their scene, with its figures, or None; the last one if several are."""
+    scene, kind = fixed.GetScene(), "vtkMRMLTransformNode"
+    for index in reversed(range(scene.GetNumberOfNodesByClass(kind))):
+        transform = scene.GetNthNodeByClass(index, kind)
+        figures = transform.GetAttribute(SUMMARY_ATTRIBUTE)
+        nodes = result_nodes(transform)
+        if figures and nodes.fixed is fixed and nodes.moving is moving:
+            return nodes, json.loads(figures)
+    return None
 
 
 def referred(transform: slicer.vtkMRMLTransformNode, name: str) -> slicer.vtkMRMLNode | None:

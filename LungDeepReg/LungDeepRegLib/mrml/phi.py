@@ -18,11 +18,14 @@ SINGULAR = 1e-9
 def phi_of(node: slicer.vtkMRMLTransformNode) -> Callable[[np.ndarray], np.ndarray]:
     """phi of points ``(N, 3)``: from the fixed image in world RAS mm to the moving image, by Slicer's own transform.
 
+    Between the vectors of a field it is linear.
+
     Raises:
         NodeError: A linear transform that has no inverse; so does the function, for points that an inverse is wanted of
             and isn't found, because the transform folds there.
     """
-    name, exact = node.GetName(), own_grid(node) is not None
+    name, grid = node.GetName(), own_grid(node)
+    exact = grid is not None
     to_world, from_world = vtk.vtkGeneralTransform(), vtk.vtkGeneralTransform()
     if node.IsTransformToWorldLinear():
         matrix = vtk.vtkMatrix4x4()
@@ -34,6 +37,10 @@ def phi_of(node: slicer.vtkMRMLTransformNode) -> Callable[[np.ndarray], np.ndarr
         exact = True
     node.GetTransformToWorld(to_world)
     node.GetTransformFromWorld(from_world)
+    if grid is not None:  # Slicer loads them as cubic ones, and errors would change by some 0.01 mm
+        from_world = slicer.vtkOrientedGridTransform()
+        from_world.DeepCopy(grid)
+        from_world.SetInterpolationModeToLinear()
 
     def phi(points: np.ndarray) -> np.ndarray:
         with silent():

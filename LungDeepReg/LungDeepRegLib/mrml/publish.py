@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from uuid import uuid4
@@ -19,6 +20,7 @@ from .outputs import (
     RESULT_ATTRIBUTE,
     ROLE_PREFIX,
     RUN_ATTRIBUTE,
+    SUMMARY_ATTRIBUTE,
     VOLUME_CLASSES,
     WORDS,
     Outputs,
@@ -87,6 +89,9 @@ def publish(
             changes.mark(found[result], RESULT_ATTRIBUTE, result)
         nodes = ResultNodes(fixed=fixed_node, moving=moving_node, **found)
         refer(changes, nodes)
+        if nodes.transform is not None:
+            figures = json.dumps(outcome.summary) if outcome.summary else None
+            changes.mark(nodes.transform, SUMMARY_ATTRIBUTE, figures)
     return nodes
 
 

@@ -17,6 +17,15 @@ def addThreeRows(layout: slicer.vtkMRMLLayoutNode | None) -> None:
         layout.AddLayoutDescription(THREE_ROWS, description())
 
 
+def leaveThreeRows(layout: slicer.vtkMRMLLayoutNode | None) -> None:
+    """Choose Slicer's own layout of two rows instead of :data:`THREE_ROWS`.
+
+    A scene that was saved while these were shown has their number only: loaded elsewhere, there are no views at all.
+    """
+    if layout is not None and layout.GetViewArrangement() == THREE_ROWS:
+        layout.SetViewArrangement(slicer.vtkMRMLLayoutNode.SlicerLayoutThreeOverThreeView)
+
+
 def description() -> str:
     """Three rows of an axial, a coronal and a sagittal view."""
     rows = "".join(

@@ -63,7 +63,7 @@ class Preset(ABC):
     def missing(cls, nodes: Any) -> str:
         """Why it can't be shown: which outputs to tick; empty if it can."""
         if nodes is None:
-            return _("Register first, or choose a result.")
+            return _("Register first, or choose a pair that is registered.")
         names = outputNames()
         absent = list(dict.fromkeys(names[need] for need in cls.NEEDS if not isThere(getattr(nodes, need))))
         if not absent:

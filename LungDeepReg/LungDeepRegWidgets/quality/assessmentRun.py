@@ -12,7 +12,7 @@ from ..registration import maskOf
 def whatAssessingLacks(nodes: Any) -> str:
     """What the user has to do before a result can be assessed; nothing if it can."""
     if nodes is None:
-        return _("Register first, or choose a result")
+        return _("Register first, or choose a pair that is registered")
     if nodes.fixed is None or nodes.moving is None:
         return _("The fixed or the moving volume isn't in the scene any more")
     if nodes.transform is None:
