@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -38,13 +39,13 @@ class MapInLungs(Preset):
         self.which = which or self.MAPS[0]
         self.opacity = opacity
 
+    @abstractmethod
     def title(self) -> str:
         """Of the color bar: what is shown, with its unit."""
-        raise NotImplementedError
 
+    @abstractmethod
     def scale(self, values: np.ndarray) -> tuple[Sequence[Color], Window]:
         """The colors and the window of values ``(N,)`` of which at least one is there."""
-        raise NotImplementedError
 
     def show(self) -> None:
         """Take the views."""
