@@ -71,7 +71,7 @@ def add_workers(group: argparse._ArgumentGroup) -> None:
         type=checked("number of workers", workers),
         default=1,
         metavar="N",
-        help="registrations at a time on this computer, which share its cores; each takes about 1 GB of memory, 5 GB"
+        help="registrations at a time on this computer, which share its cores; each takes about 1 GB of memory, 4 GB"
         f" for 512x512x300 voxels; more than one needs Dask: {INSTALL} (default: %(default)s, with all cores)",
     )
     where.add_argument(
