@@ -9,7 +9,6 @@ The folder holds NIfTI images and masks, landmarks for 3D Slicer (``.mrk.json``)
 from __future__ import annotations
 
 import argparse
-import csv
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
@@ -17,19 +16,16 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from LungDeepRegLib.image_io import write_landmarks, write_volume
-from LungDeepRegLib.landmarks import Landmarks
 from LungDeepRegLib.phantom import BreathingError, PhantomConfig, PhantomError, chest_lattice, make_pair
 from LungDeepRegLib.results.staging import OutputError, failing_as_output, staged_folder
-from LungDeepRegLib.volume import Volume
 
-from .cohorts.manifest import FIELDS
+from .cohorts.writing import write_manifest, write_scan
 from .errors import TrainingError
 
 SPACING_LIMITS_MM = (0.5, 20.0)
 INHALE_SHIFT_MM = (3.0, 5.0, -6.0)
 INHALE_SLICE_FACTOR = 1.2
-LABEL = "synthetic"
+FIELDS = {"label": "synthetic", "synthetic": "yes"}
 FAILED = 3
 
 
@@ -96,10 +92,7 @@ def write_phantom_cohort(
         rows: list[dict[str, str]] = []
         for number in progress(range(cohort.patients)):
             rows += write_patient(folder, f"P{number + 1:03}", cohort.patient_config(number), cohort.spacing_mm)
-        with (folder / "manifest.csv").open("w", encoding="utf-8", newline="") as file:
-            table = csv.DictWriter(file, FIELDS, lineterminator="\n")
-            table.writeheader()
-            table.writerows(rows)
+        write_manifest(folder / "manifest.csv", rows)
     return out / "manifest.csv"
 
 
@@ -107,23 +100,14 @@ def write_patient(folder: Path, patient: str, config: PhantomConfig, spacing_mm:
     """Write one patient's files; their lines of the manifest."""
     slices = (spacing_mm, spacing_mm, spacing_mm * INHALE_SLICE_FACTOR)
     pair = make_pair(config, chest_lattice(spacing_mm), chest_lattice(slices, INHALE_SHIFT_MM))
+    scans = (
+        ("exhale", pair.fixed, pair.fixed_mask, pair.fixed_landmarks),
+        ("inhale", pair.moving, pair.moving_mask, pair.moving_landmarks),
+    )
     return [
-        write_scan(folder, patient, "exhale", pair.fixed, pair.fixed_mask, pair.fixed_landmarks),
-        write_scan(folder, patient, "inhale", pair.moving, pair.moving_mask, pair.moving_landmarks),
+        write_scan(folder, image, mask, {"landmarks": points}, {"patient": patient, "phase": phase, **FIELDS})
+        for phase, image, mask, points in scans
     ]
-
-
-def write_scan(
-    folder: Path, patient: str, phase: str, image: Volume, mask: Volume, landmarks: Landmarks
-) -> dict[str, str]:
-    """Write one scan's files; its line of the manifest."""
-    name = f"{patient}_{phase}"
-    row = {"patient": patient, "phase": phase, "image": f"{name}.nii.gz", "mask": f"{name}_lungs.nii.gz"}
-    row |= {"landmarks": f"{name}.mrk.json", "label": LABEL, "split": ""}
-    write_volume(folder / row["image"], image)
-    write_volume(folder / row["mask"], mask)
-    write_landmarks(folder / row["landmarks"], landmarks)
-    return row
 
 
 def options() -> argparse.ArgumentParser:

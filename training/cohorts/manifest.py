@@ -24,8 +24,10 @@ from .scan import SPLITS, Cohort, CohortError, Scan, raise_problems, scan_proble
 from .text_files import read_json
 
 REQUIRED = ("patient", "phase", "image")
-OPTIONAL = ("mask", "landmarks", "label", "split")
+POINTS = ("landmarks", "landmarks_2", "landmarks_truth")
+OPTIONAL = ("mask", *POINTS, "label", "split", "synthetic")
 FIELDS = (*REQUIRED, *OPTIONAL)
+YES, NO = "yes", "no"
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,8 @@ def read_manifest(path: str | os.PathLike[str]) -> Cohort:
 
     A CSV file (separated by comma, semicolon or tab; with or without a byte-order mark) has a header line; a JSON file
     holds a list of objects, or ``{"scans": [...]}``. Columns or names: patient, phase, image (required), mask,
-    landmarks, label, split (``train`` or ``validation``).
+    landmarks, landmarks_2 (a second observer's), landmarks_truth (where it is known), label, split (``train`` or
+    ``validation``), synthetic (``yes`` where the scan was computed).
 
     Args:
         path: The ``.csv`` or ``.json`` file.
@@ -119,12 +122,20 @@ def entry_problems(entry: Entry, folder: Path) -> Iterator[str]:
         yield from image_problems(
             entry.origin, folder / fields["image"], folder / fields["mask"] if fields["mask"] else None
         )
-    path = folder / fields["landmarks"]
-    if fields["landmarks"] and not path.is_file():
-        yield f"{entry.origin}, landmarks: {path}: no such file"
-    elif fields["landmarks"] and extension(path) not in points.READ_EXTENSIONS:
+    if fields["synthetic"] not in ("", YES, NO):
+        yield f"{entry.origin}, synthetic: found {fields['synthetic']!r}, expected {YES} or {NO}, or nothing"
+    for name in POINTS:
+        if fields[name]:
+            yield from points_problems(f"{entry.origin}, {name}", folder / fields[name])
+
+
+def points_problems(origin: str, path: Path) -> Iterator[str]:
+    """What is wrong with a file of landmarks, as far as its name says."""
+    if not path.is_file():
+        yield f"{origin}: {path}: no such file"
+    elif extension(path) not in points.READ_EXTENSIONS:
         kinds = ", ".join(points.READ_EXTENSIONS)
-        yield f"{entry.origin}, landmarks: {path}: found {extension(path) or 'no extension'}, expected one of {kinds}"
+        yield f"{origin}: {path}: found {extension(path) or 'no extension'}, expected one of {kinds}"
 
 
 def split_problems(entries: Sequence[Entry]) -> Iterator[str]:
@@ -146,15 +157,21 @@ def scan_of(entry: Entry, folder: Path) -> Scan:
     """The scan that an entry describes."""
     fields = entry.fields
     image = folder / fields["image"]
+    first, second, true = (
+        partial(landmarks_of_image, folder / fields[name], image) if fields[name] else None for name in POINTS
+    )
     return Scan(
         patient=fields["patient"],
         phase=fields["phase"],
         origin=entry.origin,
         image=partial(read_volume, image),
         lungs=partial(read_volume, folder / fields["mask"]) if fields["mask"] else None,
-        landmarks=partial(landmarks_of_image, folder / fields["landmarks"], image) if fields["landmarks"] else None,
+        landmarks=first,
         label=fields["label"],
         file=image,
+        second_landmarks=second,
+        true_landmarks=true,
+        synthetic=fields["synthetic"] == YES,
     )
 
 

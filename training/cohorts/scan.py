@@ -36,11 +36,15 @@ class LoadedScan(NamedTuple):
         image: The voxels as stored, none of them NaN.
         lungs: bool ``(K, J, I)`` on the image's voxels, or None without a mask.
         landmarks: Points in RAS mm, inside the image, or None.
+        second_landmarks: The same points placed by a second observer, likewise.
+        true_landmarks: Where they really are, likewise.
     """
 
     image: Volume
     lungs: np.ndarray | None
     landmarks: Landmarks | None
+    second_landmarks: Landmarks | None = None
+    true_landmarks: Landmarks | None = None
 
 
 @dataclass(frozen=True)
@@ -51,11 +55,14 @@ class Scan:
         patient: Whose it is. A patient is never in both splits.
         phase: ``exhale``, ``inhale``, ``T00``, ... free text, unique within a patient.
         origin: Where the scan is named, for messages: ``cohort.csv, line 3``.
-        image: Reads the image. Can be pickled, as all three: ``functools.partial(read_volume, path)``.
+        image: Reads the image. Can be pickled, as all of these: ``functools.partial(read_volume, path)``.
         lungs: Reads the lung mask, on the image's lattice; whatever is greater than 0 is lung.
         landmarks: Reads the landmarks.
         label: Diagnosis or group, free text.
         file: The image's file or folder, if it is one; no file may stand under two patients.
+        second_landmarks: Reads the same landmarks placed by a second observer.
+        true_landmarks: Reads where they really are, which only synthetic scans know.
+        synthetic: Computed, not scanned.
     """
 
     patient: str
@@ -66,6 +73,9 @@ class Scan:
     landmarks: Callable[[], Landmarks] | None = None
     label: str = ""
     file: Path | None = None
+    second_landmarks: Callable[[], Landmarks] | None = None
+    true_landmarks: Callable[[], Landmarks] | None = None
+    synthetic: bool = False
 
     @property
     def name(self) -> str:
@@ -84,9 +94,19 @@ class Scan:
             check_image(image)
         with self._field("mask"):
             lungs = None if self.lungs is None else checked_lungs(self.lungs(), image)
-        with self._field("landmarks"):
-            landmarks = None if self.landmarks is None else checked_landmarks(self.landmarks(), image)
-        return LoadedScan(image, lungs, landmarks)
+        points = [
+            self._points(name, read, image)
+            for name, read in (
+                ("landmarks", self.landmarks),
+                ("second landmarks", self.second_landmarks),
+                ("true landmarks", self.true_landmarks),
+            )
+        ]
+        return LoadedScan(image, lungs, *points)
+
+    def _points(self, name: str, read: Callable[[], Landmarks] | None, image: Volume) -> Landmarks | None:
+        with self._field(name):
+            return None if read is None else checked_landmarks(read(), image)
 
     @contextmanager
     def _field(self, name: str) -> Iterator[None]:
@@ -155,6 +175,11 @@ class Cohort:
             raise CohortError(msg)
         problems = [*scan_problems(self.scans), *self._pair_problems(), *self._split_problems()]
         raise_problems(self.name, problems)
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether any of the scans was computed."""
+        return any(scan.synthetic for scan in self.scans)
 
     @property
     def patients(self) -> tuple[str, ...]:
