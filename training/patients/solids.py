@@ -63,7 +63,8 @@ def solid(formula: Formula) -> GridValues:
 def distance(values: np.ndarray) -> GridValues:
     """The distance from the surface where values on the frame's grid change their sign."""
     slope = np.sqrt(sum(np.square(part) for part in np.gradient(values, STEP_MM)))
-    return GridValues((values / np.maximum(slope, FLATTEST_SLOPE)).astype(np.float32))
+    least = FLATTEST_SLOPE * np.median(slope[np.abs(values) < STEP_MM * slope])  # relative: of values in any scale
+    return GridValues((values / np.maximum(slope, least)).astype(np.float32))
 
 
 def along(height: np.ndarray, knots: tuple[float, ...], values: tuple[float, ...]) -> np.ndarray:
