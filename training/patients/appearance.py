@@ -1,4 +1,4 @@
-"""A synthetic patient as MRI."""
+"""A synthetic patient as MRI: a T1-weighted gradient echo, as its scanner would give it."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ from typing import Protocol
 import numpy as np
 from LungDeepRegLib.displacement_field import lattice_points
 from LungDeepRegLib.geometry import Lattice
-from LungDeepRegLib.phantom.shapes import occupancy
 from LungDeepRegLib.volume import Volume, slabs
 
-from .patient import Patient
+from .acquisition import Coils, acquired
+from .painting import Painter
+from .patient import SIGNALS, Patient
 
 SLAB_VOXELS = 250_000
-RIGHT, LEFT = 1, 2
+WINDOW = (0.0, 1300.0)
+COARSEST_MM = 4.0  # images of larger voxels are painted as sharp as with these
 
 
 class Breath(Protocol):
@@ -26,21 +28,35 @@ class Breath(Protocol):
 def picture(patient: Patient, lattice: Lattice, phi: Breath | None, rng: np.random.Generator) -> tuple[Volume, Volume]:
     """One state of the patient on a lattice, 0 to 1300, float32, and its lungs, uint8: 1 right, 2 left.
 
+    At x it shows the tissue that is at phi(x) when inhaled, the lung's signal times det(d phi / d x).
+
     Args:
         patient: Who is shown.
         lattice: Where the voxels are.
         phi: The map from this state to the inhaled one, or None for that itself.
-        rng: Of the noise.
+        rng: Of the noise, and of how the coils lie.
     """
-    voxel = lattice.voxel_volume_mm3 ** (1 / 3)
+    look = patient.look
+    painter = Painter(patient, look.signals(patient.generator(SIGNALS)), picture_voxel_mm(lattice))
+    coils = Coils.around(patient.placement.frame_to_ras[:3, 3], rng)
     image, lungs = np.empty(lattice.shape, np.float32), np.empty(lattice.shape, np.uint8)
+    pulsing = np.empty(lattice.shape, np.float32)
     for planes, slab in slabs(lattice, SLAB_VOXELS):
         x = lattice_points(slab).astype(np.float32)
-        y = x if phi is None else phi.with_jacobian(x)[0].astype(np.float32)
-        inside = patient.lungs(y)
-        value = 450 * occupancy(patient.body(y), voxel) - 380 * occupancy(inside, voxel)
-        image[planes] = value.reshape(slab.shape)
-        lungs[planes] = np.where(inside < 0, np.where(patient.right_lung(y), RIGHT, LEFT), 0).reshape(slab.shape)
-    image = np.hypot(image + rng.normal(0, 15, image.shape), rng.normal(0, 15, image.shape)).astype(np.float32)
+        y, expansion = (x, np.ones(len(x), np.float32)) if phi is None else phi.with_jacobian(x)
+        canvas = painter.paint(y.astype(np.float32, copy=False), expansion.astype(np.float32, copy=False))
+        shade = coils(x) ** np.float32(look.shading)
+        image[planes] = (canvas.values * shade).reshape(slab.shape)
+        pulsing[planes] = (canvas.pulsing * shade).reshape(slab.shape)
+        lungs[planes] = canvas.labels.reshape(slab.shape)
+    image = acquired(image, pulsing, lattice, look.noise, look.coverage, look.ghosting, rng)
     name = patient.member.name
-    return Volume(image, lattice.ijk_to_ras, name), Volume(lungs, lattice.ijk_to_ras, f"{name} lungs")
+    return (
+        Volume(np.clip(image, *WINDOW), lattice.ijk_to_ras, name),
+        Volume(lungs, lattice.ijk_to_ras, f"{name} lungs"),
+    )
+
+
+def picture_voxel_mm(lattice: Lattice) -> float:
+    """How large a voxel tissue is painted for."""
+    return min(lattice.voxel_volume_mm3 ** (1 / 3), COARSEST_MM)

@@ -17,6 +17,7 @@ from .vessels import hila
 
 TERMINAL_RADIUS_MM = 0.5
 LEAST_AIRWAY_TERMINALS = 22
+LEAST_DRAWN_OPEN = 5  # bronchi that only fibrosis makes visible
 BESIDE = np.array([-0.3, -0.75, 0.6])
 OFFSETS = {"arteries": (0.0, 1.0, 5.0), "veins": (0.0, 9.0, -14.0)}
 
@@ -60,11 +61,11 @@ class Tree:
 
 
 def grow_lung_trees(anatomy: Anatomy, rng: np.random.Generator) -> dict[str, Tree]:
-    """The ``arteries`` and ``veins`` of both lungs, and the ``bronchi`` beside the larger arteries."""
+    """The ``arteries`` and ``veins`` of both lungs, and the ``bronchi`` beside the arteries but for the smallest."""
     exponent = float(rng.uniform(2.55, 2.95))
     trees = {name: _grown(anatomy, offset, exponent, rng) for name, offset in OFFSETS.items()}
     arteries = trees["arteries"]
-    large = arteries.terminals >= LEAST_AIRWAY_TERMINALS
+    large = arteries.terminals >= LEAST_DRAWN_OPEN
 
     def beside(points: np.ndarray, terminals: np.ndarray) -> np.ndarray:
         return points + 2.2 * TERMINAL_RADIUS_MM * terminals[:, None] ** (1 / exponent) * BESIDE

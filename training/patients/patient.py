@@ -13,12 +13,13 @@ from LungDeepRegLib.landmarks import Landmarks
 from .anatomy import Anatomy, ChestShape
 from .branchings import NAMES, named_branchings
 from .disease import Disease, Pattern, spread_disease
+from .look import Look
 from .lung_trees import Tree, grow_lung_trees
 from .members import ILD, Member, members
 from .parameters import Parameters
 
 # Independent streams of random numbers, so that a draw more in one never changes another.
-SHAPE, PLACE, TREES, PATTERN, PATCHES, BENDS, GRAIN, LOOK = range(16, 24)
+SHAPE, PLACE, TREES, PATTERN, PATCHES, BENDS, GRAIN, LOOK, SIGNALS = range(16, 25)
 
 Drawn = TypeVar("Drawn")
 
@@ -69,6 +70,7 @@ class Patient:
         anatomy: The chest's solids, in its own frame.
         placement: Where that frame is.
         disease: Where the lungs are ill; nowhere in the healthy.
+        look: How the patient's images look.
         seed: The cohort's, and the patient's number.
     """
 
@@ -76,6 +78,7 @@ class Patient:
     anatomy: Anatomy
     placement: Placement
     disease: Disease
+    look: Look
     seed: tuple[int, int]
 
     def generator(self, *stream: int) -> np.random.Generator:
@@ -147,7 +150,8 @@ def sample_patient(parameters: Parameters, number: int) -> Patient:
     extent = least + (most - least) * member.severity**1.5 if member.label == ILD else 0.0
     anatomy = Anatomy(shape.shrunk(extent))
     disease = spread_disease(anatomy, replace(pattern, extent=extent), parameters.generator(number, PATCHES))
-    return Patient(member, anatomy, placement, disease, (parameters.seed, number))
+    look = drawn(parameters, "appearance", Look, parameters.generator(number, LOOK))
+    return Patient(member, anatomy, placement, disease, look, (parameters.seed, number))
 
 
 def drawn(parameters: Parameters, name: str, kind: type[Drawn], rng: np.random.Generator) -> Drawn:
