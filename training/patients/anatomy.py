@@ -13,10 +13,12 @@ from functools import cached_property
 import numpy as np
 from LungDeepRegLib.phantom.shapes import smooth_max, smooth_min
 from LungDeepRegLib.phantom.tubes import TubeIndex, Tubes
+from scipy import ndimage
 
-from .solids import GridValues, along, axes_mm, distance, solid, step
+from .solids import STEP_MM, GridValues, along, axes_mm, distance, solid, step
 from .vessels import airway_trunk, great_vessels
 
+LEAST_PIECE = 0.05  # of both lungs: what is smaller is no lung
 LOBES = ("right upper", "right middle", "right lower", "left upper", "left lower")
 
 
@@ -171,7 +173,7 @@ class Anatomy:
     def lungs(self) -> GridValues:
         """Both lungs; the right one has x above :meth:`midline`."""
         wall = smooth_max(self.cage.values, -self.mediastinum.values, 10)
-        return distance(smooth_max(wall, -self.diaphragm.values, 5))
+        return distance(_without_islands(smooth_max(wall, -self.diaphragm.values, 5)))
 
     def fissures(self, p: np.ndarray) -> np.ndarray:
         """Distances ``(3, N)`` from right oblique, right horizontal and left oblique fissure, positive above."""
@@ -262,17 +264,25 @@ class Anatomy:
 
     def _mediastinum(self, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
         u = x - self.spine_right(z) + 2
-        thickness = along(z, (-300, -80, 0, 40, 80, 110, 135, 160), (9, 9, 12, 17, 24, 30, 34, 44))
+        thickness = along(z, (-300, -80, 0, 40, 80, 110, 135, 160), (8, 8, 11, 15, 21, 25, 27, 34))
         thickness = thickness * self.shape.mediastinum
-        waist = along(y, (-90, -40, 0, 35, 60, 110), (1.0, 1.0, 1.0, 0.7, 0.25, 0.2))
+        waist = along(y, (-90, -50, -15, 30, 60, 110), (0.35, 0.6, 1.0, 0.75, 0.25, 0.15))
         front = self.spine_front(z)
-        back = np.sqrt(np.square(x - self.spine_right(z)) + np.square(np.minimum(y - front + 18, 0) / 1.15)) - 30
-        back = np.where(y - front + 18 > 0, np.hypot(x - self.spine_right(z), y - front + 18) - 30, back)
+        back = np.sqrt(np.square(x - self.spine_right(z)) + np.square(np.minimum(y - front + 18, 0) / 1.15)) - 26
+        back = np.where(y - front + 18 > 0, np.hypot(x - self.spine_right(z), y - front + 18) - 26, back)
         united = smooth_min(np.abs(u) - thickness * waist, back, 22)
         tubes = Tubes.union([self.great_vessels.inflated(2.5), self.airway_trunk.inflated(2.0)])
         near = TubeIndex(tubes, 18.0).distance(_points(x, y, z)).reshape(united.shape)
         united = smooth_min(united, near, 10)
         return smooth_min(united, self.heart.values - 4, 12)
+
+
+def _without_islands(values: np.ndarray) -> np.ndarray:
+    """The same without the solid's small pieces, such as between heart and diaphragm."""
+    pieces, count = ndimage.label(values < 0)
+    voxels = np.bincount(pieces.ravel(), minlength=count + 1)
+    small = (voxels < LEAST_PIECE * voxels[1:].sum()) & (np.arange(count + 1) > 0)
+    return np.where(small[pieces], np.float32(STEP_MM), values)
 
 
 def _points(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:

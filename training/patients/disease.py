@@ -90,7 +90,7 @@ def _score(anatomy: Anatomy, pattern: Pattern, rng: np.random.Generator, lungs: 
     (_, back, low), (_, front, high) = np.quantile(inside, 0.02, axis=0), np.quantile(inside, 0.98, axis=0)
     below = np.clip((high - points[..., 2]) / (high - low), 0, 1)
     behind = np.clip((front - points[..., 1]) / (front - back), 0, 1)
-    score = np.exp(-depth / pattern.subpleural_mm) + pattern.basal * below**1.5 + pattern.posterior * behind
+    score = 1.4 * np.exp(-depth / pattern.subpleural_mm) + pattern.basal * below**1.5 + pattern.posterior * behind
     patches = _patches(rng, lungs.shape, 30.0) + 0.6 * _patches(rng, lungs.shape, 12.0)
     return (score + pattern.patchy * patches).astype(np.float32)
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from LungDeepRegLib.phantom.shapes import occupancy, sheet_occupancy
+from LungDeepRegLib.phantom.shapes import ellipsoid, occupancy, sheet_occupancy
 from LungDeepRegLib.phantom.tubes import TubeIndex
 
 from . import organs, skeleton
@@ -108,8 +108,12 @@ class Painter:
         canvas.fill("skin", rows, body)
         canvas.fill("fat", rows, body + 2)
         canvas.fill("muscle", rows, body + fat + 2 * coarse)
-        between = sheet_occupancy(coarse * 9 - 3, 2.5, self.voxel_mm) * occupancy(body + fat + 3, self.voxel_mm)
-        canvas.cover(rows, between, self.look["fat"])
+        layer = sheet_occupancy(body + fat + 11 + 5 * coarse, 4.0, self.voxel_mm) * np.clip(0.4 + 0.5 * coarse, 0, 0.8)
+        canvas.cover(rows, layer, self.look["fat"])
+        sides = np.stack((np.abs(p[:, 0]), p[:, 1], p[:, 2]), axis=1)
+        shape = self.anatomy.shape
+        armpit = ellipsoid(sides, (shape.half_width + 14, -8, shape.apex - 62), (24, 34, 46)) + 5 * coarse
+        canvas.cover(rows, 0.7 * occupancy(np.maximum(armpit, 12 - cage), self.voxel_mm), self.look["fat"])
         canvas.values[rows] *= 1 + np.float32(0.04) * coarse
 
     def _within(self, canvas: Canvas, rows: np.ndarray, p: np.ndarray, cage: np.ndarray, expansion: np.ndarray) -> None:
@@ -136,7 +140,7 @@ class Painter:
     def _bowel(self, canvas: Canvas, rows: np.ndarray, p: np.ndarray, under: np.ndarray) -> None:
         canvas.fill("fat", rows, under + 3)
         coarse = self.grain.coarse(p)
-        canvas.cover(rows, occupancy(under + 8, self.voxel_mm) * np.clip(4 * coarse, 0, 1), self.look["bowel"])
+        canvas.cover(rows, occupancy(under + 8, self.voxel_mm) * np.clip(4 * coarse + 1.5, 0, 1), self.look["bowel"])
 
     def _lungs(self, canvas: Canvas, rows: np.ndarray, p: np.ndarray, expansion: np.ndarray) -> None:
         distance = self.anatomy.lungs(p)
