@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from LungDeepRegLib.displacement_field import DisplacementField
+from LungDeepRegLib.geometry import Lattice
 from LungDeepRegLib.metrics import jacobian_determinant
 from LungDeepRegLib.results.pair import Pair
 from LungDeepRegLib.results.report.columns import Scale, difference_scale, grey_scale, outline, picture
@@ -121,7 +122,7 @@ def bands_of(pair: Pair, panels: Sequence[Panel], cut: Cut) -> list[list[Cell]]:
 
 def slice_through(pair: Pair, cut: Cut, phi: DisplacementField | None) -> Slice:
     """What a transformation makes of one cut."""
-    field = DisplacementField.from_matrix(np.eye(4), pair.fixed.lattice) if phi is None else phi
+    field = DisplacementField.from_matrix(np.eye(4), Lattice((2, 2, 2), np.eye(4))) if phi is None else phi
     determinant = Volume(jacobian_determinant(field), field.lattice.ijk_to_ras, "jacobian")
     return sliced(cut, pair, field, determinant, np.eye(4))
 
@@ -180,7 +181,7 @@ def foot(sheet: Sheet, scales: tuple[Scale, Scale]) -> None:
     for number, (scale, name) in enumerate(zip(scales, ("image", "moving - fixed"), strict=True)):
         left = EDGE_PX + 430 * number
         sheet.text(left, sheet.height - FOOT_PX + 22, name, 12, TEXT, va="center")
-        axes = sheet.axes(left + 120, sheet.height - FOOT_PX + 16, 250, 13)
+        axes = sheet.axes(left + 150, sheet.height - FOOT_PX + 16, 250, 13)
         bar = sheet.figure.colorbar(ScalarMappable(scale.norm, scale.colours), cax=axes, orientation="horizontal")
         bar.minorticks_off()
         bar.set_ticks(scale.ticks, labels=scale.labels)

@@ -60,12 +60,16 @@ def pair_figure(records: Sequence[Record], note: RunNote, fields: FieldsReader, 
 
 def worst_figure(records: Sequence[Record], note: RunNote, fields: FieldsReader, shown: Record) -> Figure:
     """The worst pair within a patient of the judged method, beside the best others on the same pair, in two cuts."""
+    why = f'the worst inhale-exhale pair of "{title_of(shown.method, note)}", and the best others on it'
+    return drawn(records, note, fields, shown, why, beside_the_worst(records, shown), ("coronal", "sagittal"))
+
+
+def beside_the_worst(records: Sequence[Record], shown: Record) -> list[str]:
+    """The methods that a worst case is drawn with, itself among them: before, aligned, and the best others."""
     here = [record for record in records if (record.fixed, record.moving) == (shown.fixed, shown.moving)]
     others = [record for record in here if record.method not in (UNREGISTERED, AFFINE, shown.method)]
     others = sorted((record for record in others if record.error is None), key=quality, reverse=True)
-    names = [UNREGISTERED, AFFINE, shown.method, *(record.method for record in others[:BESIDE_THE_WORST])]
-    why = f'the worst inhale-exhale pair of "{title_of(shown.method, note)}", and the best others on it'
-    return drawn(records, note, fields, shown, why, names, ("coronal", "sagittal"))
+    return [UNREGISTERED, AFFINE, shown.method, *(record.method for record in others[:BESIDE_THE_WORST])]
 
 
 def drawn(
@@ -76,28 +80,23 @@ def drawn(
     panels, absent = [], []
     for name in names:
         record = of_pair(records, name, shown)
-        phi = None if name == UNREGISTERED else fields.phi(name, shown.fixed, shown.moving)
-        if record is None or (phi is None and name != UNREGISTERED):
+        failed = record is None or record.error is not None
+        phi = None if failed or name == UNREGISTERED else fields.phi(name, shown.fixed, shown.moving)
+        if record is None or failed or (phi is None and name != UNREGISTERED):
             absent.append(title_of(name, note))
         else:
             panels.append(Panel(title_of(name, note), figures_of(record), phi))
-    headline = f"{shown.fixed} (fixed) and {shown.moving} (moving), {of_what(note)}"
+    headline = f"{shown.moving} onto {shown.fixed}, {of_what(note)}"
     words = [f"{why[:1].upper()}{why[1:]}.", *diagnosis(shown)]
-    words += [f"Not drawn: {', '.join(absent)} (failed, or no field kept)."] if absent else []
+    words += [f"Not drawn: {'; '.join(absent)} (failed, or no field kept)."] if absent else []
     images = fields.images(shown.fixed, shown.moving)
     return comparison_figure(images, panels or [Panel("Moving", "", None)], headline, " ".join(words), views)
 
 
 def of_pair(records: Sequence[Record], name: str, shown: Record) -> Record | None:
     """A method's record of the pair that is shown."""
-    return next(
-        (
-            record
-            for record in records
-            if (record.method, record.fixed, record.moving) == (name, shown.fixed, shown.moving)
-        ),
-        None,
-    )
+    wanted = name, shown.fixed, shown.moving
+    return next((record for record in records if (record.method, record.fixed, record.moving) == wanted), None)
 
 
 def figures_of(record: Record) -> str:

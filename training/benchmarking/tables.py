@@ -35,7 +35,7 @@ class Table:
         name: Of its files, without an extension.
         title: Above it.
         columns: For people; those without any figure are left out. None at all: for programs only.
-        lines: For programs: name and value, the same names in every line. ``None`` where there is no figure.
+        lines: For programs: name and value; None, or nothing, where there is no figure.
         notes: Sentences below it.
     """
 
