@@ -147,12 +147,7 @@ def source_of(scan: Scan) -> Source:
     Raises:
         CohortError: A file that can't be read.
     """
-    readers = [
-        scan.image,
-        scan.lungs,
-        scan.landmarks,
-        *(getattr(scan, name, None) for name in ("second_landmarks", "true_landmarks")),
-    ]
+    readers = (scan.image, scan.lungs, scan.landmarks, scan.second_landmarks, scan.true_landmarks)
     try:
         parts = [
             [content(argument) for argument in getattr(reader, "args", ()) if isinstance(argument, Path)]

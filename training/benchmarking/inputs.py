@@ -147,11 +147,7 @@ def as_it_is(loaded: LoadedScan) -> ReadyScan:
 
 def observers_of(loaded: LoadedScan) -> dict[str, Landmarks]:
     """All landmarks of a scan by who placed them."""
-    named = {
-        "1": loaded.landmarks,
-        "2": getattr(loaded, "second_landmarks", None),
-        "truth": getattr(loaded, "true_landmarks", None),
-    }
+    named = {"1": loaded.landmarks, "2": loaded.second_landmarks, "truth": loaded.true_landmarks}
     return {name: landmarks for name, landmarks in named.items() if landmarks is not None}
 
 
