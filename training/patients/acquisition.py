@@ -40,9 +40,9 @@ class Coils:
     def __call__(self, points_ras: np.ndarray) -> np.ndarray:
         """The factor ``(N,)`` float32 at points ``(N, 3)``, about 1 under the skin and less in the middle."""
         total = np.full(len(points_ras), 0.02, np.float32)
-        for place, strength in zip(self.places, self.strength, strict=True):
-            offset = (points_ras - place) / np.float32(REACH_MM)
-            squared = np.einsum("nd,nd->n", offset, offset)
+        x, y, z = np.ascontiguousarray(points_ras.T) / np.float32(REACH_MM)
+        for (a, b, c), strength in zip(self.places / np.float32(REACH_MM), self.strength, strict=True):
+            squared = np.square(x - a) + np.square(y - b) + np.square(z - c)
             total += np.square(strength / (np.float32(0.35) + squared))
         return np.sqrt(total) / np.float32(2.0)
 

@@ -18,14 +18,16 @@ WINDOW = (0.0, 1300.0)
 COARSEST_MM = 4.0  # images of larger voxels are painted as sharp as with these
 
 
-class Breath(Protocol):
+class Inhaling(Protocol):
     """A map phi from a state of the chest to the inhaled one, RAS mm."""
 
     def with_jacobian(self, points_ras: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Both phi ``(N, 3)`` and det(d phi / d x) ``(N,)``."""
 
 
-def picture(patient: Patient, lattice: Lattice, phi: Breath | None, rng: np.random.Generator) -> tuple[Volume, Volume]:
+def picture(
+    patient: Patient, lattice: Lattice, phi: Inhaling | None, rng: np.random.Generator
+) -> tuple[Volume, Volume]:
     """One state of the patient on a lattice, 0 to 1300, float32, and its lungs, uint8: 1 right, 2 left.
 
     At x it shows the tissue that is at phi(x) when inhaled, the lung's signal times det(d phi / d x).

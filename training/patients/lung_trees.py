@@ -125,10 +125,10 @@ def _branching(start: np.ndarray, ends: list[np.ndarray], counts: list[int]) -> 
     """Where the way start to branching to both ends is shortest, weighted by radius; a third of the way at most."""
     corners = np.stack((start, *ends))
     weight = np.array([sum(counts), *counts], dtype=float) ** 0.4
-    middle = np.average(corners, axis=0, weights=weight)
-    for _ in range(6):
-        pull = weight / np.maximum(np.linalg.norm(corners - middle, axis=1), 0.5)
-        middle = np.average(corners, axis=0, weights=pull)
-    way = middle - start
-    target = np.average(corners[1:], axis=0, weights=counts) - start
-    return start + 0.5 * way + 0.18 * target
+    middle = weight @ corners / weight.sum()
+    for _ in range(4):
+        offset = corners - middle
+        pull = weight / np.maximum(np.sqrt((offset * offset).sum(axis=1)), 0.5)
+        middle = pull @ corners / pull.sum()
+    target = (counts[0] * ends[0] + counts[1] * ends[1]) / sum(counts)
+    return start + 0.5 * (middle - start) + 0.18 * (target - start)

@@ -38,7 +38,7 @@ def _around(anatomy: Anatomy, number: int, degrees: np.ndarray, side: int) -> np
     middle = np.stack((0.7 * anatomy.spine_right(z), np.full_like(z, -12.0), z), axis=1)
     heading = np.stack((side * np.sin(angle), -np.cos(angle), np.zeros_like(angle)), axis=1)
     near, far = np.zeros(len(z)), np.full(len(z), 220.0)
-    for _ in range(24):
+    for _ in range(16):
         half = (near + far) / 2
         inside = anatomy.cage(middle + half[:, None] * heading) < RIB_OUTSIDE_MM
         near, far = np.where(inside, half, near), np.where(inside, far, half)

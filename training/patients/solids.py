@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import torch
@@ -20,6 +21,7 @@ FLATTEST_SLOPE = 0.15
 Formula = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
 
+@cache
 def frame_lattice() -> Lattice:
     """The grid that all solids are worked out on."""
     count = [round((high - low) / STEP_MM) + 1 for low, high in zip(LOW_MM, HIGH_MM, strict=True)]
