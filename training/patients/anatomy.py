@@ -15,7 +15,7 @@ from LungDeepRegLib.phantom.shapes import smooth_max, smooth_min
 from LungDeepRegLib.phantom.tubes import TubeIndex, Tubes
 from scipy import ndimage
 
-from .solids import STEP_MM, GridValues, along, axes_mm, distance, solid, step
+from .solids import STEP_MM, GridValues, along, axes_mm, solid, step
 from .vessels import airway_trunk, great_vessels
 
 LEAST_PIECE = 0.05  # of both lungs: what is smaller is no lung
@@ -173,7 +173,7 @@ class Anatomy:
     def lungs(self) -> GridValues:
         """Both lungs; the right one has x above :meth:`midline`."""
         wall = smooth_max(self.cage.values, -self.mediastinum.values, 10)
-        return distance(_without_islands(smooth_max(wall, -self.diaphragm.values, 5)))
+        return GridValues(_without_islands(smooth_max(wall, -self.diaphragm.values, 5)))
 
     def fissures(self, p: np.ndarray) -> np.ndarray:
         """Distances ``(3, N)`` from right oblique, right horizontal and left oblique fissure, positive above."""

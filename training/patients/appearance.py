@@ -18,7 +18,7 @@ WINDOW = (0.0, 1300.0)
 COARSEST_MM = 4.0  # images of larger voxels are painted as sharp as with these
 
 
-class Inhaling(Protocol):
+class InhalingMap(Protocol):
     """A map phi from a state of the chest to the inhaled one, RAS mm."""
 
     def with_jacobian(self, points_ras: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -26,7 +26,7 @@ class Inhaling(Protocol):
 
 
 def picture(
-    patient: Patient, lattice: Lattice, phi: Inhaling | None, rng: np.random.Generator
+    patient: Patient, lattice: Lattice, phi: InhalingMap | None, rng: np.random.Generator
 ) -> tuple[Volume, Volume]:
     """One state of the patient on a lattice, 0 to 1300, float32, and its lungs, uint8: 1 right, 2 left.
 
