@@ -275,7 +275,7 @@ def test_several_kinds_at_once(panel, runner, result, nodes, markups, pair, scen
         assert scene.GetFirstNodeByName(f"{node.GetName()} in phantom exhale").GetClassName() == node.GetClassName()
 
 
-def test_the_real_worker_answers(panel, runner, result, nodes, registration, pair, scene):
+def test_the_real_worker_answers(panel, runner, result, nodes, registration, pair, scene, kept_worker):
     from LungDeepRegWidgets.taskRunner import TaskRunner
 
     panel._runner = TaskRunner()
@@ -285,8 +285,9 @@ def test_the_real_worker_answers(panel, runner, result, nodes, registration, pai
     for node in (nodes[1], segmentation):
         check(panel.ui.nodesSelector, node)
     try:
-        click(panel.ui.applyButton)
-        process_events_until(lambda: not panel.busy, 120)
+        with kept_worker.lent(panel._runner):
+            click(panel.ui.applyButton)
+            process_events_until(lambda: not panel.busy, 120)
     finally:
         panel._runner.close()
     assert text(panel) == "Made: phantom inhale in phantom exhale, lungs in phantom exhale."

@@ -19,8 +19,10 @@ OUTPUTS = ("warpedVolume", "differenceVolume", "transform", "jacobianVolume", "c
 
 
 @pytest.fixture
-def widget(slicer_application):
-    return slicer_application.open_module(MODULE)
+def widget(slicer_application, kept_worker):
+    widget = slicer_application.open_module(MODULE)
+    with kept_worker.lent(widget.logic.runner):
+        yield widget
 
 
 @pytest.fixture
@@ -42,6 +44,22 @@ def chosen(panel, volumes):
     choose(panel.ui.fixedVolumeSelector, volumes[0])
     choose(panel.ui.movingVolumeSelector, volumes[1])
     return volumes
+
+
+@pytest.fixture
+def masked(panel, pair, chosen):
+    """The same with masks: the lungs needn't be found."""
+    for mask, box in ((pair.fixed_mask, "fixedMaskSelector"), (pair.moving_mask, "movingMaskSelector")):
+        choose(getattr(panel.ui, box), node_from_volume(mask, slicer.mrmlScene, "vtkMRMLLabelMapVolumeNode"))
+    return chosen
+
+
+@pytest.fixture
+def quick(panel, masked):
+    """The same with settings that take the least time, where it doesn't matter how well the images fit."""
+    choose(panel.ui.alignmentSelector, "Centers only")
+    choose(panel.ui.refinementSelector, "Off (alignment and network only)")
+    return masked
 
 
 def wait(panel, seconds=120.0):
@@ -237,7 +255,7 @@ class TestRegistering:
         assert json.loads(panel.parameters.summary)["options"]["refine"] == "off"
         assert panel.parameters.summary != first
 
-    def test_only_what_is_wanted_is_made(self, panel, chosen):
+    def test_only_what_is_wanted_is_made(self, panel, quick):
         for name in ("differenceVolume", "jacobianVolume", "coverageVolume", "transform"):
             click(getattr(panel.ui, f"{name}CheckBox"))
         before = node_ids("vtkMRMLVolumeNode")
@@ -256,7 +274,8 @@ class TestRegistering:
         mapped = from_world(panel.parameters.transform, pair.fixed_landmarks.points_ras)
         assert np.linalg.norm(mapped - pair.moving_landmarks.points_ras - shift[:3, 3], axis=1).mean() < 4
 
-    def test_a_segmentation_is_taken_as_mask(self, slicer_application, panel, pair, chosen):
+    def test_a_segmentation_is_taken_as_mask(self, slicer_application, panel, pair, quick):
+        choose(panel.ui.fixedMaskSelector, None)
         node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "lungs")
         labels = node_from_volume(pair.fixed_mask, slicer.mrmlScene, "vtkMRMLLabelMapVolumeNode")
         slicer.modules.segmentations.logic().ImportLabelmapToSegmentationNode(labels, node)
@@ -265,8 +284,8 @@ class TestRegistering:
         wait(panel)
         assert json.loads(panel.parameters.summary)["masks"]["fixed"] == "given"
 
-    def test_found_lungs_that_are_edited_and_chosen_as_mask_are_not_overwritten(self, panel, chosen):
-        choose(panel.ui.refinementSelector, "Off (alignment and network only)")
+    def test_found_lungs_that_are_edited_and_chosen_as_mask_are_not_overwritten(self, panel, quick):
+        choose(panel.ui.fixedMaskSelector, None)
         click(panel.ui.registerButton)
         wait(panel)
         edited = panel.parameters.lungsVolume
@@ -282,7 +301,7 @@ class TestRegistering:
         assert lungs is not edited
         np.testing.assert_array_equal(slicer.util.arrayFromVolume(lungs) > 0, slicer.util.arrayFromVolume(edited) > 0)
 
-    def test_another_pair_leaves_earlier_results_alone(self, panel, chosen):
+    def test_another_pair_leaves_earlier_results_alone(self, panel, quick):
         click(panel.ui.registerButton)
         wait(panel)
         first = panel.parameters.warpedVolume
@@ -297,7 +316,7 @@ class TestRegistering:
 
 class TestStopping:
     @pytest.mark.parametrize("stage", ["send", "prepare", "align", "network", "refine", "warp", "measure"])
-    def test_cancel_gives_the_button_back_and_ends_the_process(self, panel, chosen, stage):
+    def test_cancel_gives_the_button_back_and_ends_the_process(self, panel, masked, stage):
         before, pids = node_ids(), []
         show = panel.showProgress
 
@@ -316,7 +335,7 @@ class TestStopping:
         process_events_until(lambda: not alive(pids[0]), 10)
         assert node_ids() == before
 
-    def test_after_a_cancel_the_next_registration_runs(self, panel, chosen):
+    def test_after_a_cancel_the_next_registration_runs(self, panel, quick):
         click(panel.ui.registerButton)
         process_events_until(lambda: panel.logic.runner.ready, 120)
         click(panel.ui.registerButton)
@@ -324,15 +343,15 @@ class TestStopping:
         wait(panel)
         assert panel.parameters.transform is not None
 
-    def test_removing_a_volume_stops_it(self, panel, chosen):
+    def test_removing_a_volume_stops_it(self, panel, quick):
         click(panel.ui.registerButton)
-        slicer.mrmlScene.RemoveNode(chosen[1])
+        slicer.mrmlScene.RemoveNode(quick[1])
         assert not panel.logic.busy
         assert "inhale was removed" in panel.ui.statusLabel.text
         assert not panel.ui.registerButton.enabled
         assert panel.parameters.transform is None
 
-    def test_closing_the_scene_stops_it(self, slicer_application, panel, chosen):
+    def test_closing_the_scene_stops_it(self, slicer_application, panel, quick):
         click(panel.ui.registerButton)
         slicer_application.close_scene()
         assert panel.ui.statusLabel.text == "Stopped: the scene was closed."
@@ -340,7 +359,7 @@ class TestStopping:
         assert not panel.ui.registerButton.enabled
         assert panel.parameters.fixedVolume is None
 
-    def test_a_crash_leaves_the_scene_as_it_was(self, slicer_application, panel, chosen):
+    def test_a_crash_leaves_the_scene_as_it_was(self, slicer_application, panel, quick):
         before = node_ids()
         click(panel.ui.registerButton)
         process_events_until(lambda: panel.logic.runner.ready, 120)
@@ -362,11 +381,11 @@ class TestStopping:
         assert "inhale" in message.text
         assert node_ids() == before
 
-    def test_the_fixed_volume_may_not_move_meanwhile(self, slicer_application, panel, chosen):
+    def test_the_fixed_volume_may_not_move_meanwhile(self, slicer_application, panel, quick):
         before = node_ids()
         click(panel.ui.registerButton)
         table = linear_transform(slicer.mrmlScene, np.diag([1.0, 1.0, 2.0, 1.0]))
-        chosen[0].SetAndObserveTransformNodeID(table.GetID())
+        quick[0].SetAndObserveTransformNodeID(table.GetID())
         wait(panel)
         (message,) = slicer_application.take_messages()
         assert "exhale" in message.text
@@ -376,7 +395,7 @@ class TestStopping:
 class TestTheSceneChanges:
     """While a registration runs, or between two."""
 
-    def test_another_pair_chosen_meanwhile_keeps_its_own_results(self, panel, pair, chosen):
+    def test_another_pair_chosen_meanwhile_keeps_its_own_results(self, panel, pair, quick):
         third = node_from_volume(pair.moving.with_array(pair.moving.array, "third"), slicer.mrmlScene)
         click(panel.ui.registerButton)
         choose(panel.ui.movingVolumeSelector, third)
@@ -386,7 +405,7 @@ class TestTheSceneChanges:
         assert "inhale to exhale" in panel.ui.statusLabel.text
         assert panel.ui.resultsLabel.text == "No registration yet."
 
-    def test_a_removed_output_is_made_anew_and_nothing_else_is_overwritten(self, panel, chosen):
+    def test_a_removed_output_is_made_anew_and_nothing_else_is_overwritten(self, panel, quick):
         click(panel.ui.registerButton)
         wait(panel)
         slicer.mrmlScene.RemoveNode(panel.parameters.jacobianVolume)
@@ -395,8 +414,8 @@ class TestTheSceneChanges:
         click(panel.ui.registerButton)
         slicer.mrmlScene.RemoveNode(before.pop("warpedVolume"))
         wait(panel)
-        assert slicer.util.arrayFromVolume(chosen[1]).dtype == np.int16
-        assert panel.parameters.jacobianVolume not in (None, *before.values(), *chosen)
+        assert slicer.util.arrayFromVolume(quick[1]).dtype == np.int16
+        assert panel.parameters.jacobianVolume not in (None, *before.values(), *quick)
         assert panel.parameters.warpedVolume is not None
         del before["jacobianVolume"]
         assert {name: getattr(panel.parameters, name) for name in before} == before
@@ -408,7 +427,7 @@ class TestTheSceneChanges:
         assert panel.parameters.fixedMask is None
         assert panel.ui.fixedMaskSelector.currentNode() is None
 
-    def test_a_transform_that_is_not_wanted_any_more_is_let_go(self, widget, panel, chosen):
+    def test_a_transform_that_is_not_wanted_any_more_is_let_go(self, widget, panel, quick):
         click(panel.ui.registerButton)
         wait(panel)
         first = panel.parameters.transform
@@ -422,7 +441,7 @@ class TestTheSceneChanges:
         assert nodes.warped is panel.parameters.warpedVolume
         assert nodes.difference_before is not None
 
-    def test_any_failure_to_publish_is_told_and_the_panel_goes_on(self, slicer_application, panel, chosen, monkeypatch):
+    def test_any_failure_to_publish_is_told_and_the_panel_goes_on(self, slicer_application, panel, quick, monkeypatch):
         def fail(*_):
             msg = "no room for the difference"
             raise MemoryError(msg)
@@ -435,7 +454,7 @@ class TestTheSceneChanges:
         assert panel.ui.registerButton.text == "Register"
         assert not panel.ui.progressBar.visible
 
-    def test_adding_another_scene_keeps_what_is_chosen(self, slicer_application, panel, pair, chosen, tmp_path):
+    def test_adding_another_scene_keeps_what_is_chosen(self, slicer_application, panel, pair, quick, tmp_path):
         click(panel.ui.registerButton)
         wait(panel)
         kept = {name: getattr(panel.parameters, name) for name in ("fixedVolume", "movingVolume", *OUTPUTS)}
@@ -449,7 +468,7 @@ class TestTheSceneChanges:
         assert {name: getattr(panel.parameters, name) for name in kept} == kept
         assert panel.parameters.summary == summary
 
-    def test_the_sample_pair_is_not_made_while_something_runs(self, panel, chosen):
+    def test_the_sample_pair_is_not_made_while_something_runs(self, panel, quick):
         from LungDeepRegWidgets.sampleData import PHANTOM, SampleDataError, loadSamplePair
 
         click(panel.ui.registerButton)
@@ -459,7 +478,7 @@ class TestTheSceneChanges:
         wait(panel)
         assert panel.parameters.transform is not None
 
-    def test_nothing_is_polled_once_a_worker_has_crashed(self, slicer_application, panel, chosen):
+    def test_nothing_is_polled_once_a_worker_has_crashed(self, slicer_application, panel, quick):
         click(panel.ui.registerButton)
         process_events_until(lambda: panel.logic.runner.ready, 120)
         os.kill(worker_pid(panel.logic), 9)
@@ -469,9 +488,7 @@ class TestTheSceneChanges:
 
 
 class TestLivingOn:
-    def test_a_saved_scene_brings_parameters_and_results_back(
-        self, slicer_application, widget, panel, chosen, tmp_path
-    ):
+    def test_a_saved_scene_brings_parameters_and_results_back(self, slicer_application, widget, panel, quick, tmp_path):
         choose(panel.ui.alignmentSelector, "Centers only")
         click(panel.ui.registerButton)
         wait(panel)
@@ -486,18 +503,18 @@ class TestLivingOn:
         assert nodes.warped is panel.parameters.warpedVolume
         assert nodes.difference_before is not None
 
-    def test_reloading_the_module_ends_the_worker_and_the_new_panel_works(self, slicer_application, widget, chosen):
+    def test_reloading_the_module_ends_the_worker_and_the_new_panel_works(self, slicer_application, widget, quick):
         click(widget.register.ui.registerButton)
         process_events_until(lambda: widget.logic.runner.ready, 120)
         pid = worker_pid(widget.logic)
         again = slicer_application.reload(widget)
         assert not alive(pid)
-        assert again.register.parameters.fixedVolume is chosen[0]
+        assert again.register.parameters.fixedVolume is quick[0]
         click(again.register.ui.registerButton)
         wait(again.register)
         assert again.register.parameters.transform is not None
 
-    def test_the_worker_ends_with_slicer(self, slicer_application, panel, chosen):
+    def test_the_worker_ends_with_slicer(self, slicer_application, panel, quick):
         click(panel.ui.registerButton)
         process_events_until(lambda: panel.logic.runner.ready, 120)
         pid = worker_pid(panel.logic)

@@ -134,10 +134,19 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
         return node
 
     def _nodes(self):
-        nodes = (
-            [] if self._scene is None else [self._scene.GetNthNode(i) for i in range(self._scene.GetNumberOfNodes())]
-        )
-        return [node for node in nodes if self._offered(node)]
+        return [node for node in self._followed() if self._offered(node)]
+
+    def _followed(self):
+        """The nodes that are or could become part of the list, in the scene's order."""
+        scene, kinds = self._scene, self.nodeTypes
+        if scene is None:
+            return []
+        if len(kinds) == 1:  # most boxes: asked of the scene, which holds more than a hundred tables of colours
+            found = scene.GetNodesByClass(kinds[0])
+            found.UnRegister(None)  # a collection that the caller owns
+            return [found.GetItemAsObject(index) for index in range(found.GetNumberOfItems())]
+        nodes = (scene.GetNthNode(index) for index in range(scene.GetNumberOfNodes()))
+        return [node for node in nodes if any(map(node.IsA, kinds))]
 
     def _offered(self, node):
         kind = next((k for k in self.nodeTypes if node.IsA(k)), None)
@@ -222,9 +231,8 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
     def _listed(self, gone=None):
         """Observe the nodes that are or could become part of the list."""
         forget(self._node_tags)
-        count = 0 if self._scene is None else self._scene.GetNumberOfNodes()
-        for node in (self._scene.GetNthNode(i) for i in range(count)):
-            if node is not gone and self._follows(node):
+        for node in self._followed():
+            if node is not gone:
                 self._node_tags.append((node, node.AddObserver("ModifiedEvent", self._modified)))
 
     def _follows(self, node):

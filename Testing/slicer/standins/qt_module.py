@@ -50,7 +50,7 @@ class QtProperty:
 
 def set_attribute(instance: QObject, name: str, value: object) -> None:
     """Like PythonQt: known properties can be set, no attributes be added to objects of C++."""
-    found = inspect.getattr_static(type(instance), name, None)
+    found = next((vars(cls)[name] for cls in type(instance).__mro__ if name in vars(cls)), None)
     if isinstance(found, QtCore.Property):
         found = QtProperty(name, None)
     if hasattr(type(found), "__set__"):
