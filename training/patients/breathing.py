@@ -94,7 +94,8 @@ class ElasticBreathing:
 
     def _sampled(self, values: Tensor, points_ras: np.ndarray) -> np.ndarray:
         """Values ``(1, C, K, J, I)`` of the field's lattice at points ``(N, 3)``: ``(N, C)``."""
-        grid = torch.from_numpy(np.ascontiguousarray(apply(self.field.lattice.ras_to_grid, points_ras)))
+        to_grid = self.field.lattice.ras_to_grid.astype(points_ras.dtype)
+        grid = torch.from_numpy(np.ascontiguousarray(apply(to_grid, points_ras)))
         return warp(values.to(grid.dtype), grid.reshape(1, 1, 1, -1, 3))[0, :, 0, 0].T.numpy()
 
 
