@@ -17,23 +17,26 @@ from LungDeepRegLib.volume import Volume
 
 from training import classify_ild
 from training.classification import residuals
+from training.classification.patients import read_patients
 from training.classification.report import FILES
-from training.cohorts.manifest import FIELDS
+from training.cohorts.manifest import FIELDS, read_manifest
 
 ROOT = Path(__file__).parents[2]
 ILL, HEALTHY = 4, 3
 SMALL = ["--folds", "3", "--epochs", "1", "--permutations", "2"]
 
 
-@pytest.fixture
-def small(monkeypatch):
+@pytest.fixture(autouse=True, scope="module")
+def small():
     """Lattices that the network is quick on."""
-    monkeypatch.setattr(residuals, "SHAPE", (8, 6, 8))
-    monkeypatch.setattr(residuals, "SPACING_MM", 20.0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(residuals, "SHAPE", (8, 6, 8))
+        patch.setattr(residuals, "SPACING_MM", 20.0)
+        yield
 
 
-@pytest.fixture
-def registered(monkeypatch):
+@pytest.fixture(autouse=True, scope="module")
+def all_registered():
     """The names of images that were registered; what is found is that tissue moves by the moving image's mean."""
     names = []
 
@@ -44,13 +47,29 @@ def registered(monkeypatch):
         field = DisplacementField.from_matrix(shift, fixed.lattice)
         return SimpleNamespace(field=field, warped=fixed, fixed_lungs=fixed_mask, warnings=("made up",))
 
-    monkeypatch.setattr(residuals, "register", register)
-    return names
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(residuals, "register", register)
+        yield names
 
 
 @pytest.fixture
-def manifest(tmp_path):
-    return written(tmp_path, synthetic="yes")
+def registered(all_registered):
+    """Those of one test."""
+    all_registered.clear()
+    return all_registered
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory):
+    return written(tmp_path_factory.mktemp("cohort"), synthetic="yes")
+
+
+@pytest.fixture(scope="module")
+def finished(manifest, tmp_path_factory):
+    """The folder of a run."""
+    out = tmp_path_factory.mktemp("finished") / "deeper" / "out"
+    assert run(manifest, out) == 0
+    return out
 
 
 def written(folder: Path, synthetic: str) -> Path:
@@ -81,10 +100,8 @@ def run(manifest: Path, out: Path, *more: str) -> int:
     return classify_ild.main(["--cohort", str(manifest), "--out", str(out), *SMALL, *more])
 
 
-def test_a_run_writes_figures_words_and_pictures(tmp_path, manifest, small, registered, capsys):
-    out = tmp_path / "deeper" / "out"
-    assert run(manifest, out) == 0
-    found = json.loads((out / "results.json").read_text())
+def test_a_run_writes_figures_words_and_pictures(finished, manifest):
+    found = json.loads((finished / "results.json").read_text())
     assert found["synthetic"] is True
     assert found["patients"] == {"ILD": ILL, "healthy": HEALTHY}
     assert found["scores"]["mean u in the lungs"]["auc"]["value"] == 1
@@ -93,21 +110,19 @@ def test_a_run_writes_figures_words_and_pictures(tmp_path, manifest, small, regi
     assert found["validation_patients"]["patients"] == 2
     assert found["registration_warnings"]["P3"] == ["made up"]
     assert found["procedure"]["training"]["learning_rate"] == pytest.approx(1e-4)
-    assert str(tmp_path) not in json.dumps(found)
-    words = (out / "report.md").read_text()
+    assert str(manifest.parent) not in json.dumps(found)
+    words = (finished / "report.md").read_text()
     assert "**Synthetic patients: computed, not scanned." in words
     assert "84.62 %, 11 of 13" in words
     table = [line for line in words.splitlines() if line.startswith("|")]
     assert {line.count("|") for line in table} == {6}
     for name in ("scores.png", "saliency.png"):
-        assert np.ptp(matplotlib.image.imread(out / name)) > 0.5
-    assert str(out / "report.md") in capsys.readouterr().out
-    assert sorted(path.name for path in out.iterdir()) == sorted([*FILES, "residuals"])
+        assert np.ptp(matplotlib.image.imread(finished / name)) > 0.5
+    assert sorted(path.name for path in finished.iterdir()) == sorted([*FILES, "residuals"])
 
 
-def test_predictions_are_a_line_a_patient(tmp_path, manifest, small, registered):
-    assert run(manifest, tmp_path / "out") == 0
-    lines = list(csv.DictReader((tmp_path / "out" / "predictions.csv").open(encoding="utf-8")))
+def test_predictions_are_a_line_a_patient(finished):
+    lines = list(csv.DictReader((finished / "predictions.csv").open(encoding="utf-8")))
     assert [line["patient"] for line in lines] == [f"P{n}" for n in range(ILL + HEALTHY)]
     assert [line["label"] for line in lines] == ["ILD"] * ILL + ["healthy"] * HEALTHY
     assert {line["fold"] for line in lines} == {"1", "2", "3"}
@@ -117,28 +132,28 @@ def test_predictions_are_a_line_a_patient(tmp_path, manifest, small, registered)
         assert float(line["mean_displacement_mm"]) == pytest.approx(8 if line["label"] == "ILD" else 24, abs=1)
 
 
-def test_real_patients_arent_called_synthetic(tmp_path, small, registered):
+def test_real_patients_arent_called_synthetic(tmp_path, capsys):
     assert run(written(tmp_path, synthetic=""), tmp_path / "out") == 0
+    assert str(tmp_path / "out" / "report.md") in capsys.readouterr().out
     assert "ynthetic" not in (tmp_path / "out" / "report.md").read_text()
     assert json.loads((tmp_path / "out" / "results.json").read_text())["synthetic"] is False
 
 
-def test_what_was_registered_is_kept_until_a_file_changes(tmp_path, manifest, small, registered):
-    out = tmp_path / "out"
-    assert run(manifest, out) == 0
-    assert len(registered) == ILL + HEALTHY
-    first = (out / "results.json").read_text()
-    (out / "mine.txt").write_text("mine")
-    assert run(manifest, out, "--overwrite") == 0
-    assert len(registered) == ILL + HEALTHY
-    assert (out / "results.json").read_text() == first
-    assert (out / "mine.txt").read_text() == "mine"
-    os.utime(tmp_path / "P2_inhale.nii.gz", (1, 1))
-    assert run(manifest, out, "--overwrite") == 0
-    assert len(registered) == ILL + HEALTHY + 1
+def test_what_was_registered_is_kept_until_a_file_changes(finished, manifest, registered):
+    (finished / "mine.txt").write_text("mine")
+    first = (finished / "results.json").read_text()
+    assert run(manifest, finished, "--overwrite") == 0
+    assert registered == []
+    assert (finished / "results.json").read_text() == first
+    (finished / "mine.txt").unlink()  # which the run left there
+    os.utime(manifest.parent / "P2_inhale.nii.gz", (1, 1))
+    cohort = read_manifest(manifest)
+    residuals.residuals(read_patients(cohort, "exhale", "inhale", "ILD"), finished / "residuals", "auto")
+    assert len(registered) == 1
+    assert registered[0].endswith("P2_exhale.nii.gz")
 
 
-def test_an_earlier_result_is_left_alone(tmp_path, manifest, small, registered, capsys):
+def test_an_earlier_result_is_left_alone(tmp_path, manifest, registered, capsys):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "results.json").write_text("mine")
     assert run(manifest, tmp_path / "out") == 3
@@ -165,7 +180,7 @@ def test_what_cant_be_done_is_said_before_anything_is_registered(tmp_path, manif
     assert not (tmp_path / "out").exists()
 
 
-def test_nothing_half_written_is_left_where_the_report_fails(tmp_path, manifest, small, registered, monkeypatch):
+def test_nothing_half_written_is_left_where_the_report_fails(tmp_path, manifest, registered, monkeypatch):
     def fails(*_):
         raise KeyboardInterrupt
 

@@ -65,11 +65,13 @@ def characteristic(axes: Axes, outcome: Outcome) -> None:
 
 def control(axes: Axes, outcome: Outcome) -> None:
     """The area that was found among those of shuffled labels."""
+    from matplotlib.ticker import MaxNLocator
+
     areas, found = outcome.control.areas, outcome.scores[NETWORK].auc.value
-    axes.hist(areas, bins=np.linspace(0, 1, 21), color=FAINT, label=f"{len(areas)} times shuffled labels")
+    counts, _, _ = axes.hist(areas, bins=20, range=(0, 1), color=FAINT, label=f"{len(areas)} times shuffled labels")
     axes.axvline(found, color=COLOURS[0], linewidth=2.5, label="true labels")
-    axes.set(xlim=(0, 1.02), xlabel="area under the curve", ylabel="times")
-    axes.yaxis.get_major_locator().set_params(integer=True)
+    axes.set(xlim=(0, 1.02), ylim=(0, 1.4 * np.max(counts)), xlabel="area under the curve", ylabel="times")
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(loc="upper left", fontsize=8, labelcolor=TEXT, facecolor=BACKGROUND, edgecolor=FAINT)
     axes.set_title(f"Permutation control: p = {outcome.control.p_value:.3f}", size=TITLE_SIZE)
 

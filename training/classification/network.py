@@ -89,7 +89,8 @@ def fit(displacement: Tensor, ill: np.ndarray, training: Training, seed: int) ->
     spread = (displacement - mean).square().mean(dim=(0, 2, 3, 4), keepdim=True).sqrt().clamp_min(LEAST_SPREAD_MM)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network = ShallowNetwork(training.channels, mean, spread).to(memory_format=torch.channels_last_3d)
+        network = ShallowNetwork(training.channels, mean, spread)
+    network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
     order = torch.Generator().manual_seed(seed)
     targets = torch.from_numpy(ill.astype(np.float32))
     optimiser = torch.optim.Adam(network.parameters(), training.learning_rate)

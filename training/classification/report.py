@@ -12,8 +12,8 @@ import numpy as np
 from LungDeepRegLib.json_values import plain
 from LungDeepRegLib.results.staging import OutputError, failing_as_output, staged_folder
 
-from ..pictures import rendered, write_png
-from ..provenance import command, versions
+from ..benchmarking.machine import machine, versions
+from ..benchmarking.pictures import write_figure
 from .figures import saliency_figure, scores_figure
 from .outcome import Outcome, Procedure
 from .residuals import SHAPE, SPACING_MM
@@ -77,12 +77,14 @@ def write_report(out: Path, outcome: Outcome, setting: Setting) -> None:
         (folder / RESULTS).write_text(values + "\n", encoding="utf-8")
         (folder / PAGE).write_text(page(outcome, setting), encoding="utf-8")
         write_predictions(folder / PREDICTIONS, outcome, setting)
-        write_png(folder / SCORES, rendered(scores_figure(outcome, *names)))
-        write_png(folder / SALIENCY, rendered(saliency_figure(outcome, *names)))
+        write_figure(folder / SCORES, scores_figure(outcome, *names))
+        write_figure(folder / SALIENCY, saliency_figure(outcome, *names))
 
 
 def results(outcome: Outcome, setting: Setting) -> dict[str, object]:
     """All figures."""
+    from ..provenance import command  # here, since it loads Lightning
+
     validating = np.array([patient.validates for patient in outcome.patients])
     return {
         "cohort": Path(setting.cohort).name,
@@ -99,6 +101,7 @@ def results(outcome: Outcome, setting: Setting) -> dict[str, object]:
         "registration_warnings": outcome.residuals.warnings,
         "command": command(sys.argv),
         "versions": versions(),
+        "machine": machine(),
     }
 
 

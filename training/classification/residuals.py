@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import LungDeepRegLib
@@ -64,17 +65,18 @@ def residuals(
         RegistrationError: Images that don't overlap, or a device that isn't there.
         OSError: The cache can't be written.
     """
+    settings = [VERSION, LungDeepRegLib.__version__, file_state(BUNDLED), asdict(Options(device=device)), SHAPE]
     found = []
     for patient in progress(patients):
-        key = [VERSION, LungDeepRegLib.__version__, file_state(BUNDLED), asdict(Options(device=device)), SPACING_MM]
-        key += [list(SHAPE), state_of(patient.fixed), state_of(patient.moving)]
-        found.append(kept_arrays(cache, "residual", key, lambda one=patient: registered(one, device)))
+        key = [*settings, SPACING_MM, state_of(patient.fixed), state_of(patient.moving)]
+        found.append(kept_arrays(cache, "residual", key, partial(registered, patient, device)))
     warnings = {
         patient.name: tuple(str(text) for text in arrays["warnings"])
         for patient, arrays in zip(patients, found, strict=True)
         if len(arrays["warnings"])
     }
-    return Residuals(*(np.stack([arrays[name] for arrays in found]) for name in ("displacement", "lungs")), warnings)
+    displacement, lungs = (np.stack([arrays[name] for arrays in found]) for name in ("displacement", "lungs"))
+    return Residuals(displacement, lungs, warnings)
 
 
 def registered(patient: Patient, device: str) -> Arrays:
