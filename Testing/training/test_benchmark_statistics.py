@@ -88,7 +88,7 @@ class TestComparisons:
         tests = comparisons(cohort_records(4, 5), ("syn", "refine"), COSTLY)
         combined = {test.other: test for test in tests if test.pairs.endswith("combinations")}
         assert (combined["syn"].pairs, combined["syn"].registrations) == ("drawn combinations", 5)
-        assert (combined["refine"].pairs, combined["refine"].registrations) == ("all combinations", 16)
+        assert (combined["refine"].pairs, combined["refine"].registrations) == ("combinations", 16)
         assert combined["refine"].n == 4
         assert combined["syn"].left_out == combined["refine"].left_out == 0
 

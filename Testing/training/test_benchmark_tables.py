@@ -114,6 +114,12 @@ class TestOverlap:
         assert "Affine alignment: 15 of 16 pairs done so far." in words
         assert words.count("done so far") == 1
 
+    def test_a_part_of_the_combinations_is_not_called_all_of_them(self):
+        records = [one for one in cohort_records() if one.group != REST]
+        shown = cells(overlap_table(records, note()))[TITLES[DEFAULT]]
+        assert "Dice all 16 combinations [%]" not in shown
+        assert shown["Dice drawn 5 of 16 [%]"].endswith("(5)")
+
     def test_without_combinations_there_are_no_such_columns(self):
         records = [one for one in cohort_records() if one.within_patient]
         assert not [

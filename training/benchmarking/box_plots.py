@@ -9,8 +9,8 @@ import numpy as np
 from LungDeepRegLib.results.report.style import ALERT, BACKGROUND, FAINT, NOWHERE, TEXT
 
 from .published import PUBLISHED, Published
-from .record import DRAWN, VALIDATION, Record, RunNote
-from .rows import beyond_validation, costly_methods, of_what, shown_methods, title_of
+from .record import DRAWN, REST, VALIDATION, Record, RunNote
+from .rows import costly_methods, of_what, shown_methods, title_of
 from .statistics import ALL_GROUPS, DEFAULT, INHALE_EXHALE, dice_percent, of_method
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def dice_figure(records: Sequence[Record], note: RunNote) -> Figure | None:
     if not names:
         return None
     panels = {INHALE_EXHALE: {name: of_method(records, name, (VALIDATION,)) for name in names}}
-    if beyond_validation(records):
+    if of_combinations(records):
         panels["combinations"] = {name: combinations_of(records, note, name) for name in names}
     height = 2.2 + ROW_INCHES * len(names)
     figure = Figure(figsize=(WIDTH_INCHES, height), dpi=100, facecolor=BACKGROUND, layout="constrained")
@@ -52,6 +52,11 @@ def dice_figure(records: Sequence[Record], note: RunNote) -> Figure | None:
 def any_dice(records: Sequence[Record], name: str) -> bool:
     """Whether a method has any Dice at all."""
     return any(record.dice is not None for record in of_method(records, name, ALL_GROUPS))
+
+
+def of_combinations(records: Sequence[Record]) -> bool:
+    """Whether there are pairs between patients at all."""
+    return any(record.group in (DRAWN, REST) for record in records)
 
 
 def combinations_of(records: Sequence[Record], note: RunNote, name: str) -> list[Record]:

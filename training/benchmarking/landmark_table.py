@@ -21,6 +21,7 @@ def landmark_table(records: Sequence[Record], note: RunNote) -> Table | None:
     if not any(landmarks_of(records, name) for name in names):
         return None
     lines = [observer_line(records), *(landmark_line(records, note, name) for name in names)]
+    truth = any(true_landmark_mm(record) is not None for record in records)
     columns = (
         Column("method", title_cell),
         *(
@@ -35,12 +36,12 @@ def landmark_table(records: Sequence[Record], note: RunNote) -> Table | None:
         "Distance of the landmarks after registration: means over a pair's landmarks and both observers, then mean"
         " over the pairs within patients (ds: \N{PLUS-MINUS SIGN} standard deviation over pairs). dx, dy, dz: absolute"
         " differences along R, A, S; ds: Euclidean.",
-        "Inter-observer: mean over both images of each pair.",
+        "Inter-observer: mean over both images of each pair. The paper doesn't say which of its axes are x, y and z.",
     ]
-    if note.synthetic:
+    if note.synthetic and any(record.inter_observer for record in records):
         notes.append(
             "The observers are simulated: their distance from one another is **an input here, not a finding**. Their"
-            " error adds to every method's; the column to the truth is free of it."
+            " error adds to every method's" + ("; the column to the truth is free of it." if truth else ".")
         )
     return Table("table2", f"Table 2. Landmark distances, {of_what(note)}", columns, lines, [*notes, paper_note()])
 

@@ -8,7 +8,6 @@ from typing import Any
 from .published import PUBLISHED, Published
 from .record import DRAWN, VALIDATION, Record, RunNote
 from .rows import (
-    beyond_validation,
     common_notes,
     costly_methods,
     errors,
@@ -58,7 +57,9 @@ def overlap_line(records: Sequence[Record], note: RunNote, name: str) -> dict[st
         "method": name,
         "title": title_of(name, note),
         **spread(*distribution(validation, DICE.value), "dice"),
-        **spread(*distribution(combined if beyond_validation(combined) else [], DICE.value), "dice_combinations"),
+        **spread(
+            *distribution(combined if len(combined) == note.combinations else [], DICE.value), "dice_combinations"
+        ),
         **spread(*distribution(of_method(records, name, (DRAWN,)), DICE.value), "dice_drawn"),
         "seconds": median([record.seconds for record in validation]),
         "gpu_seconds": median([record.gpu_seconds for record in validation]),
@@ -91,7 +92,7 @@ def overlap_notes(records: Sequence[Record], note: RunNote) -> list[str]:
         " SD of the Jacobian determinant: means of the inhale-exhale pairs, all methods on one lattice.",
     ]
     few = [title_of(name, note) for name in costly_methods(note)]
-    if few and note.combinations:
+    if few and any(record.group == DRAWN for record in records):
         notes.append(
             f"{'; '.join(few)}: of the {note.combinations} combinations only a fixed random {note.drawn} between"
             f' patients (seed {note.seed}); the column "drawn" has all methods\' figures on these.'

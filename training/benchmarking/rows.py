@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from .published import SOURCE
-from .record import VALIDATION, Record, RunNote
+from .record import Record, RunNote
 from .statistics import ALL_GROUPS, DEFAULT, of_method
 from .tables import Line
 
@@ -48,11 +48,6 @@ def failures(records: Sequence[Record], name: str) -> str | None:
     return f"{sum(record.error is not None for record in own)} of {len(own)}" if own else None
 
 
-def beyond_validation(records: Sequence[Record]) -> bool:
-    """Whether there are combinations of patients among these at all."""
-    return any(record.group != VALIDATION for record in records)
-
-
 def common_notes(records: Sequence[Record], note: RunNote) -> list[str]:
     """What has to be said of the images, the run, and what is missing from it."""
     shape, spacing = (" x ".join(f"{n:.4g}" for n in values) for values in (note.lattice_shape[::-1], note.spacing_mm))
@@ -60,7 +55,9 @@ def common_notes(records: Sequence[Record], note: RunNote) -> list[str]:
     if note.synthetic:
         found.append("**Synthetic images**: computed, not scanned. No figure of this run was measured on a patient.")
     found.append(f"Input `{note.protocol}`: {shape} voxels of {spacing} mm (i, j, k). Command: `{note.command}`")
-    processor = ", ".join(f"{name} {value}" for name, value in note.machine.items() if value not in (None, ""))
+    processor = ", ".join(
+        f"{name.replace('_', ' ')} {value}" for name, value in note.machine.items() if value not in (None, "")
+    )
     if processor:
         found.append(f"Machine: {processor}.")
     missing = [(name, method.missing) for name, method in note.methods.items() if method.missing]

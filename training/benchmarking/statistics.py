@@ -16,7 +16,7 @@ DEFAULT = "network+linear+refine"
 """The product's defaults, which are tested against every other row."""
 OBSERVERS, TRUTH = ("1", "2"), "truth"
 
-INHALE_EXHALE, ALL, DRAWN_ONES = "inhale-exhale", "all combinations", "drawn combinations"
+INHALE_EXHALE, ALL, DRAWN_ONES = "inhale-exhale", "combinations", "drawn combinations"
 ALL_GROUPS = (VALIDATION, DRAWN, REST)
 
 Reader = Callable[[Record], float | None]
@@ -37,7 +37,7 @@ class Comparison:
 
     Attributes:
         measure: What is compared, with its unit.
-        pairs: Of which images: ``inhale-exhale``, ``all combinations`` or ``drawn combinations``.
+        pairs: Of which images: ``inhale-exhale``, ``combinations`` or ``drawn combinations``.
         method: The method that is tested.
         other: The method it is tested against.
         registrations: How many pairs of images both methods registered.
