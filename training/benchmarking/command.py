@@ -153,7 +153,8 @@ def with_earlier(note: RunNote, out: Path) -> RunNote:
         msg = f"{out / RUN}: found a run with {differing}, expected {wanted}; choose another --out"
         raise RecordError(msg)
     both, order = {**earlier.methods, **note.methods}, [*OWN_ROWS, *METHODS]
-    return replace(note, methods={name: both[name] for name in sorted(both, key=order.index)})
+    known = [name for name in order if name in both]
+    return replace(note, methods={name: both[name] for name in [*known, *both]})
 
 
 def remove_unfinished(out: Path) -> None:
