@@ -57,9 +57,10 @@ def views(slicer_application):
 
 
 @pytest.fixture
-def widget(slicer_application):
+def widget(slicer_application, kept_worker):
     widget = slicer_application.open_module(MODULE)
-    yield widget
+    with kept_worker.lent(widget.logic.runner):
+        yield widget
     widget.switch.leave()
 
 

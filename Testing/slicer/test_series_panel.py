@@ -20,8 +20,10 @@ MODULE = Path(__file__).parents[2] / "LungDeepReg" / "LungDeepReg.py"
 
 
 @pytest.fixture
-def widget(slicer_application):
-    return slicer_application.open_module(MODULE)
+def widget(slicer_application, kept_worker):
+    widget = slicer_application.open_module(MODULE)
+    with kept_worker.lent(widget.logic.runner):
+        yield widget
 
 
 @pytest.fixture
