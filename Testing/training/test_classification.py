@@ -7,8 +7,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from LungDeepRegLib.displacement_field import DisplacementField
+from LungDeepRegLib.displacement_field import DisplacementField, lattice_points
 from LungDeepRegLib.geometry import apply
+from LungDeepRegLib.phantom import PhantomConfig, chest_lattice, make_pair
 from LungDeepRegLib.volume import Volume
 
 from training.classification import cross_validation, residuals
@@ -19,7 +20,7 @@ from training.classification.cross_validation import (
     stratified_folds,
 )
 from training.classification.network import Training, as_input, fit, logits, saliency
-from training.classification.patients import ClassificationError, read_patients
+from training.classification.patients import ClassificationError, Patient, read_patients
 from training.classification.residuals import SHAPE, SPACING_MM, Residuals, common_lattice, on_common_lattice
 from training.classification.scores import area, area_estimate, proportion, score
 from training.classification.yardsticks import mean_displacement, mean_length
@@ -241,6 +242,19 @@ def test_residuals_are_the_maps_displacement_in_ras_mm():
     volume = lungs.array.sum() * lungs.lattice.voxel_volume_mm3
     assert arrays["lungs"].sum() * SPACING_MM**3 == pytest.approx(volume, rel=0.02)
     assert arrays["warnings"].tolist() == ["so"]
+
+
+def test_a_phantom_gives_its_own_motion():
+    pair = make_pair(PhantomConfig(3, "mri", motion_mm=25.0), chest_lattice(8.0), chest_lattice(8.0, (5, -3, 6)))
+    fixed = Scan("A", "exhale", "a", image=lambda: pair.fixed, lungs=lambda: pair.fixed_mask)
+    moving = Scan("A", "inhale", "a", image=lambda: pair.moving, lungs=lambda: pair.moving_mask)
+    arrays = residuals.registered(Patient("A", fixed, moving, True, False), "cpu")
+    x = lattice_points(common_lattice(pair.fixed_mask))
+    inside = arrays["lungs"] > 0.99
+    truth = (pair.phi(x) - x).reshape(*SHAPE, 3)[inside]
+    found = np.moveaxis(arrays["displacement"], 0, -1)[inside]
+    assert np.linalg.norm(truth, axis=1).mean() > 8
+    assert np.linalg.norm(found - truth, axis=1).mean() < 3
 
 
 def test_an_image_whose_lungs_arent_known_is_named():
