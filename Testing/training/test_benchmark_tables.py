@@ -12,7 +12,7 @@ from training.benchmarking.comparison_table import comparison_table
 from training.benchmarking.landmark_table import landmark_table
 from training.benchmarking.overlap_table import overlap_table
 from training.benchmarking.published import PUBLISHED
-from training.benchmarking.record import DRAWN, PAIR, REST
+from training.benchmarking.record import DRAWN, PAIR, REST, MethodNote
 from training.benchmarking.tables import Column, Table, word
 
 DEFAULT = "network+linear+refine"
@@ -198,11 +198,14 @@ class TestOthers:
         assert (first["group"], first["fixed_label"], first["moving_label"]) == ("validation", "ILD", "healthy")
         assert (last["error"], last["dice"], last["landmarks_1_ds"]) == ("it broke", "", "")
 
-    def test_one_pair(self, rng_records):
-        table = pair_table(rng_records, note(one_pair=True, cohort="b onto a", synthetic=False))
+    def test_one_pair(self, pair_records):
+        about = note(one_pair=True, cohort="b onto a", synthetic=False)
+        about.methods["other"] = MethodNote("Other", True, {}, "not installed")
+        table = pair_table(pair_records, about)
         shown = cells(table)
         assert shown["SyN (ANTs)"]["result"] == "failed"
         assert shown["Unregistered"]["result"] == "-"
+        assert shown["Other"]["result"] == "not run"
         assert float(shown["Refinement alone"]["landmarks, ds [mm]"]) > 0
         assert "Failed: SyN (ANTs), a from b: it broke" in table.markdown()
         assert "ynthetic" not in table.markdown()
@@ -210,7 +213,7 @@ class TestOthers:
 
 
 @pytest.fixture
-def rng_records():
+def pair_records():
     import numpy as np
 
     random = np.random.default_rng(0)

@@ -36,7 +36,7 @@ def pair_table(records: Sequence[Record], note: RunNote) -> Table:
         own = [record for record in records if record.method == name and record.group == PAIR]
         lines += [pair_line(record, note) for record in own]
         if not own:
-            lines.append({"method": name, "title": title_of(name, note)})
+            lines.append({"method": name, "title": title_of(name, note), "result": "not run"})
     columns = (
         Column("method", title_cell),
         Column("Dice of lungs [%]", number("dice_percent", 2)),
