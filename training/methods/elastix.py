@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from LungDeepRegLib.displacement_field import DisplacementField
+from LungDeepRegLib.pyramid import NEAR_LUNG_MM
 
 from .library import library, version
 from .method import AlignedPair, field_of_voxels
@@ -67,14 +68,14 @@ class Elastix:
     algorithm, 2010. Its affine stage is left out, since the pair is aligned.
 
     Attributes:
-        reach_mm: How far beyond the fixed lungs its mask reaches.
+        reach_mm: How far beyond the fixed lungs its mask reaches, so that it sees their surface.
         stages: What differs between its stages.
     """
 
     name: str = "elastix"
     title: str = "elastix, B-spline"
     costly: bool = True
-    reach_mm: float | None = 10.0
+    reach_mm: float = NEAR_LUNG_MM
     stages: tuple[dict[str, Any], ...] = STAGES
 
     @property
@@ -92,7 +93,7 @@ class Elastix:
         itk.MultiThreaderBase.SetGlobalDefaultNumberOfThreads(threads)
         fixed, moving = (self.image(itk, array, pair) for array in pair.normalised())
         masks = {}
-        near = None if self.reach_mm is None else pair.near_lungs(pair.fixed_lungs, self.reach_mm)
+        near = pair.near_lungs(pair.fixed_lungs, self.reach_mm)
         if near is not None:
             masks["fixed_mask"] = self.image(itk, near.astype(np.uint8), pair)
         parameters = itk.ParameterObject.New()

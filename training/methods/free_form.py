@@ -141,8 +141,8 @@ def spline(control: Tensor, bases: list[Tensor]) -> Tensor:
 
 
 FREE_FORM = (
-    FreeForm("ffd-ncc", "B-spline, NCC", "ncc=1", 2.0),
-    FreeForm("ffd-dwm", "B-spline, DWM", "dwm=1", 2.0),
+    FreeForm("ffd-ncc", "B-spline, NCC", "ncc=1", 0.7),
+    FreeForm("ffd-dwm", "B-spline, DWM", "dwm=1", 0.25),
     FreeForm("ffd-mi", "B-spline, MI", "mi=1", 8.0),
-    FreeForm("ffd-all", "B-spline, NCC + DWM + MI", "ncc=1,dwm=1,mi=1", 12.0),
+    FreeForm("ffd-all", "B-spline, NCC + DWM + MI", "ncc=1,dwm=1,mi=1", 9.4),
 )

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from LungDeepRegLib.displacement_field import DisplacementField
+from LungDeepRegLib.pyramid import NEAR_LUNG_MM
 
 from .library import library, version
 from .method import AlignedPair, MethodError, field_of_voxels
@@ -23,13 +24,13 @@ class Syn:
 
     Attributes:
         options: Of ``ants.registration``: its own defaults for ``SyN``, written out.
-        reach_mm: How far beyond the lungs the masks reach that are given to it, or None for no masks.
+        reach_mm: How far beyond the fixed lungs its mask reaches, so that it sees their surface.
     """
 
     name: str = "syn"
     title: str = "SyN (ANTs)"
     costly: bool = True
-    reach_mm: float | None = None
+    reach_mm: float = NEAR_LUNG_MM
     options: dict[str, Any] = field(
         default_factory=lambda: {
             "type_of_transform": "SyNOnly",
@@ -59,9 +60,9 @@ class Syn:
         spacing = tuple(float(mm) for mm in pair.lattice.spacing_mm)
         fixed, moving = (ants.from_numpy(array.T.copy(), spacing=spacing) for array in pair.normalised())
         masks = {}
-        if self.reach_mm is not None and pair.fixed_lungs is not None:
-            near = pair.near_lungs(pair.fixed_lungs, self.reach_mm).astype(np.float32)
-            masks["mask"] = ants.from_numpy(near.T.copy(), spacing=spacing)
+        near = pair.near_lungs(pair.fixed_lungs, self.reach_mm)
+        if near is not None:
+            masks["mask"] = ants.from_numpy(near.T.astype(np.float32), spacing=spacing)
         with TemporaryDirectory() as folder:
             found = ants.registration(
                 fixed, moving, initial_transform="Identity", outprefix=f"{folder}/", **masks, **self.options
