@@ -71,7 +71,7 @@ def write_report(out: Path, outcome: Outcome, setting: Setting) -> None:
     Raises:
         OutputError: The folder can't be written.
     """
-    names = (setting.ill, setting.other, f"{setting.heading}, {len(outcome.patients)}")
+    names = (setting.ill, setting.other, f"{len(outcome.patients)} {setting.heading}")
     with staged_folder(out, ours=FILES.__contains__, overwrite=True) as folder, failing_as_output(out):
         values = json.dumps(plain(results(outcome, setting)), indent=2)
         (folder / RESULTS).write_text(values + "\n", encoding="utf-8")
