@@ -86,7 +86,9 @@ def drawn(
             absent.append(title_of(name, note))
         else:
             panels.append(Panel(title_of(name, note), figures_of(record), phi))
-    headline = f"{shown.moving} onto {shown.fixed}, {of_what(note)}"
+    headline = f"{shown.moving} onto {shown.fixed}" + (
+        "" if note.one_pair and not note.synthetic else f", {of_what(note)}"
+    )
     words = [f"{why[:1].upper()}{why[1:]}.", *diagnosis(shown)]
     words += [f"Not drawn: {'; '.join(absent)} (failed, or no field kept)."] if absent else []
     images = fields.images(shown.fixed, shown.moving)
