@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from monai.transforms import Compose, RandAdjustContrast, RandBiasField, RandGaussianNoise, RandGaussianSmooth
 from torch import Tensor
 
 from .errors import TrainingError
@@ -54,6 +53,10 @@ class Augmentation:
 
         One number is drawn from ``random``, whatever the settings are.
         """
+        from monai.transforms import (
+            Compose,
+        )  # here, since it takes seconds, and methods' processes import this file too
+
         changes = Compose(self._changes())
         changes.set_random_state(int(random.integers(2**31)))
         changed = changes(image)
@@ -64,6 +67,8 @@ class Augmentation:
         return pair._replace(fixed=self(pair.fixed, random), moving=self(pair.moving, random))
 
     def _changes(self) -> list:
+        from monai.transforms import RandAdjustContrast, RandBiasField, RandGaussianNoise, RandGaussianSmooth
+
         span = (1 / self.gamma, self.gamma)
         return [
             *([RandGaussianSmooth(*[(0.0, self.blur)] * 3, prob=PROBABILITY)] if self.blur > 0 else []),

@@ -116,7 +116,7 @@ def kept_result(job: Job, case: Case) -> Record:
         raise
     except Exception as error:
         record, phi = replace(blank, error=f"{type(error).__name__}: {error}"), None
-    if case.within_patient and phi is not None:
+    if case.within_patient and phi is not None and job.name != UNREGISTERED:
         write_field(job.setting.out, record, phi)
     write_record(job.setting.out, record)
     return record

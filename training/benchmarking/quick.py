@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import sys
 from argparse import Namespace
+from functools import partial
 from pathlib import Path
 
-from LungDeepRegLib.phantom import PhantomConfig
 from tqdm import tqdm
 
-from ..phantom_cohort import PhantomCohort, write_phantom_cohort
 from .task import OptionsError
 
 QUICK_DRAWN = 2
 PATIENTS = 3
-SPACING_MM = 3.0
+COARSER = 2.0
 COHORT, MANIFEST = "cohort", "manifest.csv"
 
 
@@ -23,6 +22,7 @@ def quick_cohort(chosen: Namespace) -> Path:
 
     Raises:
         OptionsError: Images are given as well.
+        TrainingError: A cohort that can't be made.
         OutputError: It can't be written.
     """
     if chosen.cohort is not None or chosen.pair is not None:
@@ -31,8 +31,7 @@ def quick_cohort(chosen: Namespace) -> Path:
     folder = chosen.out / COHORT
     if (folder / MANIFEST).exists():
         return Path(folder / MANIFEST)
-    config = PhantomConfig(contrast="mri", motion_mm=25.0)
-    cohort = PhantomCohort(PATIENTS, chosen.seed, SPACING_MM, config)
-    return write_phantom_cohort(
-        folder, cohort, lambda numbers: tqdm(numbers, "cohort", unit="patient", file=sys.stderr)
-    )
+    from ..cohort import SyntheticCohort, write_cohort  # here, since methods' processes import this file too
+
+    bar = partial(tqdm, total=PATIENTS, desc="cohort", unit="patient", file=sys.stderr)
+    return write_cohort(folder, SyntheticCohort(PATIENTS, COARSER), chosen.workers, bar)
