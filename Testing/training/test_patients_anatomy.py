@@ -10,7 +10,7 @@ from scipy import ndimage
 from training.patients.anatomy import LOBES, Anatomy, frame_points
 from training.patients.branchings import NAMES
 from training.patients.members import HEALTHY, ILD, members
-from training.patients.parameters import Parameters, ParametersError, read_parameters
+from training.patients.parameters import ParametersError, read_parameters
 from training.patients.patient import sample_patient
 from training.patients.vessels import hila
 
@@ -131,4 +131,3 @@ def test_a_table_of_other_names_is_refused():
     del tables["anatomy"]["dome"]
     with pytest.raises(ParametersError, match=r"\[anatomy\]"):
         sample_patient(replace(PARAMETERS, tables=tables), 0)
-    assert isinstance(PARAMETERS, Parameters)

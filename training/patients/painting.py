@@ -178,7 +178,7 @@ class Painter:
         back = np.flatnonzero((np.abs(p[:, 0]) < 75) & (p[:, 1] < -20))
         parts = skeleton.spine(self.anatomy, p[back])
         inside = body[back] + 4
-        canvas.fill("muscle", rows[back], np.maximum(np.maximum(parts["muscle"], inside), -cage[back] - 40))
+        canvas.fill("muscle", rows[back], np.maximum(parts["muscle"], inside))
         canvas.fill("disc", rows[back], parts["discs"])
         canvas.fill("cord", rows[back], parts["canal"])
         vertebrae = np.maximum(parts["vertebrae"], inside)

@@ -10,8 +10,9 @@ import numpy as np
 from LungDeepRegLib.geometry import apply
 from LungDeepRegLib.landmarks import Landmarks
 
-from .anatomy import Anatomy, ChestShape
+from .anatomy import Anatomy
 from .branchings import NAMES, named_branchings
+from .chest_shape import ChestShape
 from .disease import Disease, Pattern, spread_disease
 from .look import Look
 from .lung_trees import Tree, grow_lung_trees
@@ -146,12 +147,19 @@ def sample_patient(parameters: Parameters, number: int) -> Patient:
     shape = drawn(parameters, "anatomy", ChestShape, parameters.generator(number, SHAPE))
     placement = drawn(parameters, "placement", Placement, parameters.generator(number, PLACE))
     pattern = drawn(parameters, "disease", Pattern, parameters.generator(number, PATTERN))
-    least, most = parameters.section("disease", Pattern).extent  # type: ignore[misc]
-    extent = least + (most - least) * member.severity**1.5 if member.label == ILD else 0.0
+    extent = extent_of(parameters, member)
     anatomy = Anatomy(shape.shrunk(extent))
     disease = spread_disease(anatomy, replace(pattern, extent=extent), parameters.generator(number, PATCHES))
     look = drawn(parameters, "appearance", Look, parameters.generator(number, LOOK))
     return Patient(member, anatomy, placement, disease, look, (parameters.seed, number))
+
+
+def extent_of(parameters: Parameters, member: Member) -> float:
+    """The share of a member's lungs that is in fibrosis: most patients have little of it."""
+    if member.label != ILD:
+        return 0.0
+    least, most = parameters.tables["disease"]["extent"]
+    return float(least + (most - least) * member.severity**1.5)
 
 
 def drawn(parameters: Parameters, name: str, kind: type[Drawn], rng: np.random.Generator) -> Drawn:

@@ -22,10 +22,10 @@ def rib_tubes(anatomy: Anatomy) -> tuple[Tubes, Tubes]:
     for number, (bone_end, end) in enumerate(zip(BONE_END_DEG, CARTILAGE_END_DEG, strict=True)):
         for side in (1, -1):
             at = _around(anatomy, number, np.linspace(10, bone_end, 15), side)
-            bone.append(Tubes.chain(at, [RIB_RADIUS_MM] * len(at)))
+            bone.append(Tubes.chain(at.tolist(), [RIB_RADIUS_MM] * len(at)))
             if number < 10:
                 front = _around(anatomy, number, np.linspace(bone_end, end, 6), side)
-                cartilage.append(Tubes.chain(front, [RIB_RADIUS_MM - 0.4] * len(front)))
+                cartilage.append(Tubes.chain(front.tolist(), [RIB_RADIUS_MM - 0.4] * len(front)))
     return Tubes.union(bone), Tubes.union(cartilage)
 
 
@@ -105,6 +105,6 @@ def spine(anatomy: Anatomy, p: np.ndarray) -> dict[str, np.ndarray]:
     wings = np.maximum(np.hypot(v + 34 + 0.35 * np.abs(u), np.minimum(height, 9)) - 5.5, np.abs(u) - 32)
     arches = np.maximum(np.minimum(np.minimum(ring, process), wings), -canal)
     vertebrae = np.minimum(smooth_max(column, height - 9.3, 3), arches)
-    muscle = np.maximum(np.hypot(np.abs(u) - 26, (v + 48) * 1.1) - 24, -u - 400)
+    muscle = np.hypot(np.abs(u) - 26, (v + 48) * 1.1) - 24
     parts = {"vertebrae": vertebrae, "discs": np.maximum(column + 1, 9.3 - height), "canal": canal, "muscle": muscle}
     return {name: values.astype(np.float32) for name, values in parts.items()}

@@ -27,12 +27,12 @@ def frame_lattice() -> Lattice:
     count = [round((high - low) / STEP_MM) + 1 for low, high in zip(LOW_MM, HIGH_MM, strict=True)]
     matrix = np.diag([STEP_MM, STEP_MM, STEP_MM, 1.0])
     matrix[:3, 3] = LOW_MM
-    return Lattice(tuple(count[::-1]), matrix)
+    return Lattice((count[2], count[1], count[0]), matrix)
 
 
 def axes_mm() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Its coordinates x, y and z, float32, shaped to be combined: ``(1, 1, I)``, ``(1, J, 1)`` and ``(K, 1, 1)``."""
-    x, y, z = (np.arange(a, b + STEP_MM / 2, STEP_MM, np.float32) for a, b in zip(LOW_MM, HIGH_MM, strict=True))
+    x, y, z = (np.arange(a, b + STEP_MM / 2, STEP_MM, dtype=np.float32) for a, b in zip(LOW_MM, HIGH_MM, strict=True))
     return x[None, None, :], y[None, :, None], z[:, None, None]
 
 
