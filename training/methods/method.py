@@ -53,10 +53,8 @@ class AlignedPair:
 
     def normalised(self) -> tuple[np.ndarray, np.ndarray]:
         """The fixed and the moving image's values in [0, 1], float32 ``(K, J, I)``."""
-        low, high = WINDOWS[self.modality]
-        fixed, moving = (
-            (image.array - np.float32(low)) / np.float32(high - low) for image in (self.fixed, self.moving)
-        )
+        low, high = (np.float32(edge) for edge in WINDOWS[self.modality])
+        fixed, moving = (np.clip((image.array - low) / (high - low), 0, 1) for image in (self.fixed, self.moving))
         return fixed, moving
 
     def near_lungs(self, mask: np.ndarray | None, reach_mm: float) -> np.ndarray | None:
