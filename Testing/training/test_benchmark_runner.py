@@ -208,6 +208,27 @@ def test_the_command_reports_resumes_and_explains_itself(manifest, tmp_path, mon
     assert "seed 0" in capsys.readouterr().err
 
 
+def test_one_pair_of_files_is_taken_as_it_is(manifest, tmp_path, monkeypatch, no_alignment):
+    monkeypatch.setattr(command, "run_jobs", in_process)
+    monkeypatch.setattr(report, "write_pair_picture", lambda *arguments: [])
+    monkeypatch.setattr(evaluate, "own_methods", lambda weights: (Shift((0, 0, 5.0)),))
+    kinds = {"--pair": ".nii.gz", "--masks": "_lungs.nii.gz", "--landmarks": ".mrk.json"}
+    words = [
+        word
+        for option, ending in kinds.items()
+        for word in (option, *(str(manifest.parent / f"P001_{phase}{ending}") for phase in ("exhale", "inhale")))
+    ]
+    assert evaluate.main([*words, "--out", str(tmp_path / "out"), "--device", "cpu"]) == 0
+    run = read_run(tmp_path / "out")
+    assert run.one_pair
+    assert run.protocol == "as-is"
+    records = read_records(tmp_path / "out")
+    assert [record.method for record in records] == ["affine", "shift", "unregistered"]
+    assert {record.group for record in records} == {"pair"}
+    assert all(record.landmarks["1"]["ds"] > 0 and record.hausdorff95_mm > 0 for record in records)
+    assert records[0].fixed == "P001_exhale fixed"
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
