@@ -19,6 +19,7 @@ from .chest_shape import ChestShape
 from .solids import STEP_MM, GridValues, along, axes_mm, solid, step
 from .vessels import airway_trunk, great_vessels
 
+LEAST_APART_MM = 3.5  # half of the least distance between the lungs
 LEAST_PIECE = 0.05  # of both lungs: what is smaller is no lung
 LOBES = ("right upper", "right middle", "right lower", "left upper", "left lower")
 
@@ -183,7 +184,7 @@ class Anatomy:
         front = self.spine_front(z)
         back = np.sqrt(np.square(x - self.spine_right(z)) + np.square(np.minimum(y - front + 18, 0) / 1.15)) - 26
         back = np.where(y - front + 18 > 0, np.hypot(x - self.spine_right(z), y - front + 18) - 26, back)
-        united = smooth_min(np.abs(u) - thickness * waist, back, 22)
+        united = smooth_min(np.abs(u) - np.maximum(thickness * waist, LEAST_APART_MM), back, 22)
         tubes = Tubes.union([self.great_vessels.inflated(2.5), self.airway_trunk.inflated(2.0)])
         near = TubeIndex(tubes, 18.0).distance(_points(x, y, z)).reshape(united.shape)
         united = smooth_min(united, near, 10)
