@@ -74,10 +74,10 @@ class Preparation:
         return self._kept([self._key(fixed), self._key(moving), mode], make)["matrix"]
 
     def _prepared(self, scan: Scan) -> ReadyScan:
-        image, lungs, landmarks = scan.load()
-        intensity = choose_intensity(image, self.modality)
-        lungs = find_lungs(image, intensity) if lungs is None else lungs
-        return ReadyScan(prepare(image, intensity, lungs, self.spacing_mm), landmarks)
+        loaded = scan.load()
+        intensity = choose_intensity(loaded.image, self.modality)
+        lungs = find_lungs(loaded.image, intensity) if loaded.lungs is None else loaded.lungs
+        return ReadyScan(prepare(loaded.image, intensity, lungs, self.spacing_mm), loaded.landmarks)
 
     def _key(self, scan: Scan) -> list:
         """What the result depends on: the scan, the state of its files, and the settings."""
