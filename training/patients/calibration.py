@@ -2,9 +2,9 @@
 
     python -m training.patients.calibration --workers 2
 
-Two tables of ``frozen.toml`` were set by this: ``[breathing] descent_mm``, for the overlap of exhaled and inhaled lungs
-of a patient, and the shifts in ``[placement]``, for that between patients. It draws the patients and their breaths, no
-pictures, and compares the lungs on a coarse lattice; no registration is run.
+``[breathing] descent_mm`` in ``frozen.toml`` was set by this, for the overlap of exhaled and inhaled lungs of a
+patient; the shifts in ``[placement]``, for that between patients, were right as first guessed. It draws the patients
+and their breaths, no pictures, and compares the lungs on a coarse lattice; no registration is run.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from LungDeepRegLib.geometry import Lattice
@@ -49,9 +49,10 @@ class Case:
         return self.scanner.lattice(self.middle, self.patient.generator(PLACE), coarser)
 
     def picture(self, phase: str, lattice: Lattice) -> tuple[Volume, Volume]:
-        """The image of a phase, and its lungs: 1 right, 2 left."""
+        """The image of a phase, int16 as scanners store it, and its lungs: 1 right, 2 left."""
         rng = self.patient.generator(PICTURE, PHASES.index(phase))
-        return picture(self.patient, lattice, self.phi if phase == EXHALE else None, rng)
+        image, lungs = picture(self.patient, lattice, self.phi if phase == EXHALE else None, rng)
+        return replace(image, array=np.rint(image.array).astype(np.int16)), lungs
 
     def lungs(self, phase: str, points_ras: np.ndarray) -> np.ndarray:
         """Which of the points ``(N, 3)`` are in the lungs in a phase."""
