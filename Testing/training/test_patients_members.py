@@ -1,5 +1,6 @@
 """Who belongs to the cohort, and the file that everything is drawn from."""
 
+import hashlib
 from collections import Counter
 
 import numpy as np
@@ -8,7 +9,15 @@ import pytest
 from training.patients.breath import Breaths
 from training.patients.members import Shares, members
 from training.patients.observers import Observers
-from training.patients.parameters import ParametersError, read_parameters
+from training.patients.parameters import FROZEN, ParametersError, read_parameters
+
+DIGEST = "a769aa6e9b033f1ecc1d7e6ee2e554b6b3fe331b42cb310220a977ba4368d48d"
+
+
+def test_the_parameters_are_those_that_were_frozen():
+    """Figures in README and tables were measured on this cohort: whoever changes it measures them anew."""
+    text = FROZEN.read_text(encoding="utf-8")
+    assert hashlib.sha256(text.encode()).hexdigest() == DIGEST
 
 
 def test_groups_and_split_are_the_papers():
