@@ -200,7 +200,7 @@ class TestPeers:
                 method.ready()
             return
         if name == "elastix":  # the published number of steps takes minutes
-            method = dataclasses.replace(method, stages=({**method.stages[0], "MaximumNumberOfIterations": 100},))
+            method = dataclasses.replace(method, options={**method.options, "MaximumNumberOfIterations": 100})
         assert share_left(method, pair) < 0.45
 
     @pytest.mark.parametrize("name", MODULES)
