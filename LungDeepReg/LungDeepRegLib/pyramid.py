@@ -18,8 +18,8 @@ from .resampling import resample
 from .similarity import Similarity
 from .volume import Volume
 
-NEAR_LUNG_MM = 3.0
-"""Similarity is evaluated this far beyond the lungs, so that their surface counts."""
+NEAR_LUNG_MM = 8.0
+"""Similarity is evaluated this far beyond the lungs, so that their surface counts; further off the wall slides."""
 COARSEST_MM = 40.0
 """Averaged further, a chest shows nothing any more."""
 
