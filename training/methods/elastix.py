@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -80,7 +81,9 @@ class Elastix:
         parameters = itk.ParameterObject.New()
         parameters.AddParameterMap({name: texts(value) for name, value in self.options.items()})
         _, transform = itk.elastix_registration_method(fixed, moving, parameter_object=parameters, log_to_console=False)
-        mm = itk.array_from_image(itk.transformix_deformation_field(moving, transform))  # (K, J, I, 3)
+        with TemporaryDirectory() as folder:  # it leaves a copy in a file, otherwise in the current folder
+            found = itk.transformix_deformation_field(moving, transform, output_directory=folder)
+            mm = itk.array_from_image(found)  # (K, J, I, 3)
         return field_of_voxels(mm / pair.lattice.spacing_mm, pair.lattice)
 
     @staticmethod
