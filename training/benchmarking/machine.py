@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import platform
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import torch
 from LungDeepRegLib import __version__
+
+from ..methods.library import version
 
 LIBRARIES = ("torch", "numpy", "scipy", "SimpleITK", "antspyx", "itk-elastix", "convexadam")
 
@@ -50,10 +51,6 @@ def memory_gb() -> float | None:
 
 def versions() -> dict[str, str]:
     """This program's, Python's and those of the libraries that are installed."""
-    found = {"LungDeepReg": __version__, "python": platform.python_version()}
-    for name in LIBRARIES:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
+    libraries = {name: version(name) for name in LIBRARIES}
+    installed = {name: found for name, found in libraries.items() if found is not None}
+    return {"LungDeepReg": __version__, "python": platform.python_version(), **installed}
