@@ -61,6 +61,8 @@ def test_only_patients_that_validate_count_where_the_source_says_who_does():
     assert {case.fixed.scan.patient for case in cases} == {"B", "C"}
     assert len(names(cases, "drawn")) == 2
     assert not names(cases, "rest")
+    with pytest.raises(CohortError, match="no patient in the split validation"):
+        cohort_cases(cohort("AB", split={"A": "train"}), 20, 0)
 
 
 def test_pairs_that_the_source_names_go_before_phases():
@@ -136,5 +138,8 @@ def test_ready_scans_are_kept_with_all_that_is_known_of_them(tmp_path):
         assert inputs.kept_pair("P01 exhale", "P01 exhale").fixed.lattice == first.image.lattice
         with pytest.raises(RecordError, match="P02 exhale"):
             inputs.kept_pair("P01 exhale", "P02 exhale")
+        next(inputs.folder.iterdir()).write_bytes(b"PK damaged")
+        with pytest.raises(RecordError, match="can't be read"):
+            inputs.kept_pair("P01 exhale", "P01 exhale")
     assert len(made) == 2
     assert first.image.array.shape == (9, 9, 9)

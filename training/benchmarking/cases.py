@@ -72,9 +72,13 @@ def cohort_cases(cohort: Cohort, drawn: int, seed: int) -> list[Case]:
     patients count.
 
     Raises:
-        CohortError: A patient without a fixed or moving image, or a file that can't be read.
+        CohortError: A split in which no patient validates, a patient without a fixed or moving image, or a file that
+            can't be read.
     """
     chosen = {patient for patient, word in cohort.split.items() if word == VALIDATION_SPLIT}
+    if cohort.split and not chosen:
+        msg = f"{cohort.name}: found no patient in the split {VALIDATION_SPLIT}, expected some, or no split at all"
+        raise CohortError(msg)
     part = cohort.select(chosen or cohort.patients)
     pairs = {patient: patient_pair(part, patient) for patient in sorted(part.patients)}
     sources = {scan.name: source_of(scan) for pair in pairs.values() for scan in pair}

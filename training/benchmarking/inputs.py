@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -99,7 +100,7 @@ class Inputs:
         """The images and lungs of a pair of scans that were made ready before, by their names.
 
         Raises:
-            RecordError: They aren't there.
+            RecordError: They aren't there, or damaged.
         """
         return pair_of(self._kept(fixed), self._kept(moving))
 
@@ -114,7 +115,11 @@ class Inputs:
                 f"{self.folder}: found no images of {name}, expected what the run kept; run it again without its folder"
             )
             raise RecordError(msg)
-        return ready_of(read_arrays(found[-1]))
+        try:
+            return ready_of(read_arrays(found[-1]))
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            msg = f"{found[-1]}: found a file that can't be read ({error}), expected a scan; remove it and run it again"
+            raise RecordError(msg) from error
 
 
 def scan_kind(name: str) -> str:
