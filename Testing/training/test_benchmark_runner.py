@@ -109,13 +109,21 @@ def test_a_method_that_cannot_run_here_says_so_and_leaves_nothing(cases, setting
     assert read_records(setting.out) == []
 
 
+def test_a_run_ends_where_all_that_is_left_cannot_run_here(cases, setting):
+    """Its last jobs are of a method that is known to be missing by then, and no process is at work."""
+    heard = Heard()
+    absent = Shift(absent="pip install luck")
+    run_jobs([Job("shift", absent, tuple(part), setting) for part in (cases[:2], cases[2:3])], 1, heard)
+    assert heard == [("missing", "shift", "pip install luck"), ("missing", "shift", "")]
+
+
 def test_records_of_other_inputs_or_settings_are_refused_by_name(cases, setting, no_alignment):
     rows = {"shift": Shift()}
     work(open_jobs(rows, cases[:1], setting)[0], Heard())
     path = record_file(setting.out, "shift", cases[0].fixed.name, cases[0].moving.name)
     with pytest.raises(RecordError, match=rf"{path} \(of another version, other settings"):
         open_jobs({"shift": Shift(settings={"steps": 3})}, cases[:1], setting)
-    with pytest.raises(RecordError, match="number of threads"):
+    with pytest.raises(RecordError, match="threads or device"):
         open_jobs(rows, cases[:1], replace(setting, threads=2))
     other = replace(cases[0], fixed=replace(cases[0].fixed, digest="changed"))
     with pytest.raises(RecordError, match=rf"{path} \(of other images"):
@@ -151,6 +159,15 @@ def test_a_full_disk_stops_the_run(cases, setting, no_alignment, monkeypatch):
     heard = Heard()
     work(Job("shift", Shift(), tuple(cases), setting), heard)
     assert heard == [("begun", 0), ("stop", "no space left")]
+
+
+def test_a_place_that_cannot_be_written_is_told(cases, setting, no_alignment):
+    setting.out.mkdir()
+    (setting.out / "records").write_text("in the way")
+    heard = Heard()
+    work(Job("unregistered", None, tuple(cases), setting), heard)
+    assert [word for word, _ in heard] == ["begun", "stop"]
+    assert "can't be written" in heard[1][1]
 
 
 def test_a_crash_costs_one_case_and_ctrl_c_ends_all_processes(cases, setting, tmp_path, no_alignment):
@@ -197,6 +214,8 @@ def test_the_command_reports_resumes_and_explains_itself(manifest, tmp_path, mon
     assert run.combinations == 4
     assert run.methods["gone"].missing == "luck"
     assert str(tmp_path) not in run.command
+    assert benchmark.main([*words, "--methods", "network+linear+refine"]) == 0
+    assert read_run(out).methods["gone"].missing == "luck"
     before = {record_file(out, r.method, r.fixed, r.moving).stat().st_mtime_ns for r in read_records(out)}
     assert benchmark.main(words) == 0
     assert before == {record_file(out, r.method, r.fixed, r.moving).stat().st_mtime_ns for r in read_records(out)}
@@ -237,6 +256,7 @@ def test_one_pair_of_files_is_taken_as_it_is(manifest, tmp_path, monkeypatch, no
         (["--cohort", "missing.csv"], "missing.csv"),
         (["--pair", "f.nii", "m.nii"], "f.nii can't be read"),
         (["--tables-only"], "run.json"),
+        (["--cohort", "a.csv", "--weights", "missing.pt"], "missing.pt"),
     ],
 )
 def test_what_cannot_be_done_is_said(words, said, tmp_path, capsys, monkeypatch):
@@ -244,6 +264,12 @@ def test_what_cannot_be_done_is_said(words, said, tmp_path, capsys, monkeypatch)
     for main in (benchmark.main, evaluate.main):
         assert main([*words, "--out", "out"]) == 3
         assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--threads", "--workers"])
+def test_less_than_one_is_refused(option, manifest, tmp_path, capsys):
+    assert evaluate.main(["--cohort", str(manifest), "--out", str(tmp_path / "out"), option, "0"]) == 3
+    assert f"found {option} 0, expected 1 or more" in capsys.readouterr().err
 
 
 def test_unknown_methods_are_named(tmp_path, capsys):

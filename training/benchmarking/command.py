@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from LungDeepRegLib.batch.lock import sole_use
-from LungDeepRegLib.checkpoint import CheckpointError
+from LungDeepRegLib.checkpoint import CheckpointError, load_checkpoint
 from LungDeepRegLib.commands.process import interrupt_on_termination
 from LungDeepRegLib.displacement_field import DisplacementField
 from LungDeepRegLib.results.pair import Pair
@@ -90,11 +90,13 @@ def benchmark(chosen: Namespace, methods: Mapping[str, Method | None], words: li
     Raises:
         TrainingError: Inputs, options or records that can't be used.
         OutputError: Results can't be written.
+        CheckpointError: Weights that can't be used.
     """
     out = chosen.out
     if chosen.tables_only:
         report(out)
         return OK
+    load_checkpoint(chosen.weights)  # so that weights that can't be used are told once, before anything is made
     task = task_of(chosen, drawn)
     with failing_as_output(out):
         out.mkdir(parents=True, exist_ok=True)

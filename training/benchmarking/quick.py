@@ -28,9 +28,9 @@ def quick_cohort(chosen: Namespace) -> Path:
     if chosen.cohort is not None or chosen.pair is not None:
         msg = "found images beside --quick, expected none: it makes its own"
         raise OptionsError(msg)
-    folder = chosen.out / COHORT
+    folder = Path(chosen.out) / COHORT
     if (folder / MANIFEST).exists():
-        return Path(folder / MANIFEST)
+        return folder / MANIFEST
     from ..cohort import SyntheticCohort, write_cohort  # here, since methods' processes import this file too
 
     bar = partial(tqdm, total=PATIENTS, desc="cohort", unit="patient", file=sys.stderr)

@@ -6,7 +6,9 @@ import hashlib
 import json
 import types
 import typing
-from collections.abc import Mapping
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ import numpy as np
 from LungDeepRegLib.displacement_field import DisplacementField
 from LungDeepRegLib.geometry import Lattice
 from LungDeepRegLib.json_values import plain
-from LungDeepRegLib.results.staging import staged_file
+from LungDeepRegLib.results.staging import failing_as_output, staged_file
 
 from ..errors import TrainingError
 
@@ -49,7 +51,7 @@ class Record:
         error: Why there is no result, or None.
         seconds: Of the method, on the CPU, without reading, alignment and measuring.
         alignment_seconds: Of the alignment, which is the same for all methods.
-        gpu_seconds: Of the method on a GPU, where there is one and the method can use it.
+        gpu_seconds: Of one of our methods on a GPU, where there is one.
         peak_memory_mb: Most resident memory of the process while the method ran, or None where it can't be known.
         dice: Of the fixed and the moved lung mask (nearest neighbour), 0 to 1; None without masks.
         hausdorff95_mm: Of their surfaces; within patients only, as are similarity and landmarks.
@@ -236,10 +238,9 @@ def write_field(out: Path, record: Record, phi: DisplacementField) -> None:
         OutputError: It can't be written.
     """
     path = field_file(out, record.method, record.fixed, record.moving)
-    path.parent.mkdir(parents=True, exist_ok=True)
     matrix = phi.lattice.ijk_to_ras.copy()
     matrix[:3, :3] *= 2
-    with staged_file(path, overwrite=True) as file:
+    with _unfinished(path) as file:
         np.savez_compressed(file, vectors=phi.vectors[::2, ::2, ::2].astype(np.float16), ijk_to_ras=matrix)
 
 
@@ -255,15 +256,23 @@ def read_field(out: Path, method: str, fixed: str, moving: str) -> DisplacementF
     try:
         with np.load(path) as stored:
             vectors, matrix = stored["vectors"].astype(np.float32), stored["ijk_to_ras"]
-    except (OSError, ValueError, KeyError, EOFError) as error:
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         msg = f"{path}: found a file that can't be read ({error}), expected a field; remove it and its record"
         raise RecordError(msg) from error
     return DisplacementField(vectors, Lattice(vectors.shape[:3], matrix))
 
 
+@contextmanager
+def _unfinished(path: Path) -> Iterator[Path]:
+    """A file to be written in the place of an earlier one; its folder is made. Any OSError is an OutputError."""
+    with failing_as_output(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with staged_file(path, overwrite=True) as file:
+            yield file
+
+
 def _write_json(path: Path, values: Mapping[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with staged_file(path, overwrite=True) as file:
+    with _unfinished(path) as file:
         file.write_text(json.dumps(plain(dict(values)), indent=2) + "\n", encoding="utf-8")
 
 

@@ -91,7 +91,7 @@ def is_done(name: str, method: Method | None, case: Case, setting: Setting, unli
     if found.inputs != wanted.inputs:
         unlike.append(f"{path} (of other images, masks or landmarks, or made ready otherwise)")
     elif found.settings != wanted.settings:
-        unlike.append(f"{path} (of another version, other settings or another number of threads)")
+        unlike.append(f"{path} (of another version, other settings, threads or device)")
     return found.error is None
 
 
@@ -115,7 +115,7 @@ def run_jobs(jobs: Iterable[Job], workers: int, listener: Listener) -> None:
                     continue
                 connection, started = begin(job)
                 running[connection] = started
-            for connection in wait(list(running)):
+            for connection in wait(list(running)) if running else ():  # to wait for none would never end
                 assert isinstance(connection, Connection)
                 if heard(connection, running[connection], listener, missing):
                     continue

@@ -80,17 +80,18 @@ def setting_of(chosen: Namespace, task: Task) -> Setting:
         OptionsError: Less than one worker or thread, or a GPU that isn't there.
         CohortError: An image that can't be read.
     """
-    if chosen.workers < 1 or (chosen.threads or 1) < 1:
-        msg = f"found --workers {chosen.workers} and --threads {chosen.threads}, expected 1 or more"
-        raise OptionsError(msg)
+    for name, count in (("workers", chosen.workers), ("threads", chosen.threads)):
+        if count is not None and count < 1:
+            msg = f"found --{name} {count}, expected 1 or more"
+            raise OptionsError(msg)
     if chosen.device == CUDA and not torch.cuda.is_available():
         msg = "found no CUDA device, expected one since --device cuda asks for it"
         raise OptionsError(msg)
     protocol = chosen.protocol
     if protocol == AUTO:
         first = task.cases[0].fixed.scan
-        ct = PAIR in task.groups or choose_intensity(first.load().image).modality == "ct"
-        protocol = AS_IS if ct else PAPER
+        as_stored = PAIR in task.groups or choose_intensity(first.load().image).modality == "ct"
+        protocol = AS_IS if as_stored else PAPER
     threads = chosen.threads or max(1, cores() // chosen.workers)
     cuda = chosen.device != "cpu" and torch.cuda.is_available()
     return Setting(chosen.out, Inputs(chosen.out / PREPARED, protocol), threads, cuda)
@@ -130,8 +131,8 @@ def method_note(name: str, method: Method | None) -> MethodNote:
 
 
 def with_reasons(note: RunNote, absent: Mapping[str, str]) -> RunNote:
-    """The note with the reasons why methods could not run."""
-    methods = {name: replace(method, missing=absent.get(name)) for name, method in note.methods.items()}
+    """The note with the reasons why methods could not run; those of earlier runs stay."""
+    methods = {name: replace(method, missing=absent.get(name, method.missing)) for name, method in note.methods.items()}
     return replace(note, methods=methods)
 
 
