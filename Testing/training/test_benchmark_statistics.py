@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from Testing.training.made_up_records import COSTLY, cohort_records, landmarks, record
+from Testing.training.made_up_records import cohort_records, landmarks, record
 from training.benchmarking.record import DRAWN, REST, VALIDATION
 from training.benchmarking.statistics import (
     DEFAULT,
@@ -75,6 +75,13 @@ class TestCompare:
         assert (found.registrations, found.n, found.better) == (4, 2, 1)
         assert found.median == pytest.approx((20 - 10) / 2)
 
+    def test_the_signed_ranks_say_who_is_ahead_not_the_count(self):
+        pairs = [(f"P{n}", f"P{n}") for n in range(5)]
+        theirs = dices("b", dict.fromkeys(pairs, 0.5))
+        for values, better, ahead in (((0.5, 0.5, 0.5, 0.6, 0.7), 2, True), ((0.51, 0.52, 0.53, 0.1, 0.2), 3, False)):
+            found = compare(DICE, "", dices("a", dict(zip(pairs, values, strict=True))), theirs, by_patient=False)
+            assert (found.better, found.ahead) == (better, ahead)
+
     def test_failures_leave_their_pair_out_and_are_counted(self):
         ours = dices("a", {("P1", "P1"): 0.9, ("P2", "P2"): 0.8})
         theirs = [*dices("b", {("P1", "P1"): 0.7}), record("b", "P2 exhale", "P2 inhale", error="it broke")]
@@ -85,15 +92,21 @@ class TestCompare:
 
 class TestComparisons:
     def test_costly_methods_are_compared_on_the_drawn_combinations_alone(self):
-        tests = comparisons(cohort_records(4, 5), ("syn", "refine"), COSTLY)
+        tests = comparisons(cohort_records(4, 5), ("syn", "refine"))
         combined = {test.other: test for test in tests if test.pairs.endswith("combinations")}
         assert (combined["syn"].pairs, combined["syn"].registrations) == ("drawn combinations", 5)
         assert (combined["refine"].pairs, combined["refine"].registrations) == ("combinations", 16)
         assert combined["refine"].n == 4
         assert combined["syn"].left_out == combined["refine"].left_out == 0
 
+    def test_without_more_than_the_drawn_combinations_no_test_is_called_one_of_all(self):
+        records = [one for one in cohort_records(4, 5) if one.group != REST]
+        assert {test.pairs for test in comparisons(records, ("refine",))} == {"inhale-exhale", "drawn combinations"}
+        within = [one for one in records if one.group == VALIDATION]
+        assert {test.pairs for test in comparisons(within, ("refine",))} == {"inhale-exhale"}
+
     def test_each_measure_is_corrected_for_its_own_tests(self):
-        tests = comparisons(cohort_records(4, 5), ("syn", "refine", "affine"), COSTLY)
+        tests = comparisons(cohort_records(4, 5), ("syn", "refine", "affine"))
         assert len(tests) == 4 * 3
         for start in range(0, 12, 3):
             part = tests[start : start + 3]
@@ -102,8 +115,8 @@ class TestComparisons:
 
     def test_without_ours_or_without_others_nothing_is_tested(self):
         records = cohort_records(3, 2)
-        assert comparisons([one for one in records if one.method != DEFAULT], ("syn",), COSTLY) == []
-        assert comparisons(records, (), COSTLY) == []
+        assert comparisons([one for one in records if one.method != DEFAULT], ("syn",)) == []
+        assert comparisons(records, ()) == []
 
 
 class TestMeasures:

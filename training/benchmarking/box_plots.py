@@ -10,8 +10,17 @@ from LungDeepRegLib.results.report.style import ALERT, BACKGROUND, FAINT, NOWHER
 
 from .published import PUBLISHED, Published
 from .record import DRAWN, REST, VALIDATION, Record, RunNote
-from .rows import costly_methods, of_what, shown_methods, title_of
-from .statistics import ALL_GROUPS, DEFAULT, INHALE_EXHALE, dice_percent, of_method
+from .rows import of_what, shown_methods, title_of
+from .statistics import (
+    ALL,
+    ALL_GROUPS,
+    DEFAULT,
+    DRAWN_ONES,
+    INHALE_EXHALE,
+    combination_groups,
+    dice_percent,
+    of_method,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,7 +41,8 @@ def dice_figure(records: Sequence[Record], note: RunNote) -> Figure | None:
         return None
     panels = {INHALE_EXHALE: {name: of_method(records, name, (VALIDATION,)) for name in names}}
     if of_combinations(records):
-        panels["combinations"] = {name: combinations_of(records, note, name) for name in names}
+        what = ALL if any(record.group == REST for record in records) else DRAWN_ONES
+        panels[what] = {name: of_method(records, name, combination_groups(records, (name,))[1]) for name in names}
     height = 2.2 + ROW_INCHES * len(names)
     figure = Figure(figsize=(WIDTH_INCHES, height), dpi=100, facecolor=BACKGROUND, layout="constrained")
     figure.suptitle(f"Dice of the lungs after registration, {of_what(note)}", color=TEXT, fontsize=15, weight="bold")
@@ -42,8 +52,9 @@ def dice_figure(records: Sequence[Record], note: RunNote) -> Figure | None:
     axes[0].set_yticks(range(len(names)), [title_of(name, note) for name in names])
     axes[0].invert_yaxis()
     figure.supxlabel(
-        "Box: quartiles and median; whiskers: within 1.5 interquartile ranges; white point: mean.\n"
-        "Orange: mean and standard deviation of the paper's data (other images), at the nearest row.",
+        "Box: quartiles and median; whiskers: within 1.5 interquartile ranges; white point: mean."
+        " Yellow: the product's defaults; cyan: our other rows.\n"
+        "Orange diamonds: mean and standard deviation of the paper's data (other images), at the nearest row.",
         color=FAINT, fontsize=10,
     )  # fmt: skip
     return figure
@@ -57,11 +68,6 @@ def any_dice(records: Sequence[Record], name: str) -> bool:
 def of_combinations(records: Sequence[Record]) -> bool:
     """Whether there are pairs between patients at all."""
     return any(record.group in (DRAWN, REST) for record in records)
-
-
-def combinations_of(records: Sequence[Record], note: RunNote, name: str) -> list[Record]:
-    """All combinations, or the drawn ones of a method that does no others."""
-    return of_method(records, name, (DRAWN,) if name in costly_methods(note) else ALL_GROUPS)
 
 
 def draw_panel(axes: Axes, what: str, by_name: dict[str, list[Record]], note: RunNote) -> None:

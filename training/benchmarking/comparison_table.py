@@ -9,7 +9,7 @@ from typing import Any
 from LungDeepRegLib.html_report.numbers import rounded
 
 from .record import Record, RunNote
-from .rows import SYNTHETIC, costly_methods, of_what, shown_methods, title_of
+from .rows import SYNTHETIC, of_what, shown_methods, title_of
 from .statistics import DEFAULT, Comparison, comparisons
 from .tables import Column, Table, number, word
 
@@ -19,7 +19,7 @@ SIGNIFICANT = 0.05
 def comparison_table(records: Sequence[Record], note: RunNote) -> Table | None:
     """Wilcoxon signed-rank tests; None where nothing can be compared."""
     others = [name for name in shown_methods(records, note) if name != DEFAULT]
-    tests = comparisons(records, others, costly_methods(note))
+    tests = comparisons(records, others)
     if not tests:
         return None
     lines = [comparison_line(test, note) for test in tests]
@@ -54,7 +54,7 @@ def verdict(test: Comparison) -> str:
     """Which way a test decides, in a word."""
     if test.p_holm >= SIGNIFICANT:
         return "undecided"
-    return "ours better" if 2 * test.better > test.n else "ours worse"
+    return "ours better" if test.ahead else "ours worse"
 
 
 def comparison_notes(tests: Sequence[Comparison], note: RunNote) -> list[str]:
@@ -62,8 +62,8 @@ def comparison_notes(tests: Sequence[Comparison], note: RunNote) -> list[str]:
     least = min(test.n for test in tests)
     synthetic = f" The images are {SYNTHETIC}: p says nothing of patients." if note.synthetic else ""
     return [
-        "Two-sided Wilcoxon signed-rank tests, paired; Holm-corrected for all tests of one measure on one kind of"
-        f" pairs.{synthetic}",
+        "Two-sided Wilcoxon signed-rank tests, paired; Holm-corrected for all tests of one measure within patients, and"
+        f" for all of combinations, drawn or not.{synthetic}",
         "Median difference: ours minus the other's; more Dice and less distance are better.",
         "Combinations that share a fixed patient aren't independent: their differences are averaged per fixed patient"
         " first. They still share moving patients, so these p are too small rather than too large.",

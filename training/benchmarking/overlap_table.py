@@ -50,7 +50,7 @@ def overlap_table(records: Sequence[Record], note: RunNote) -> Table:
 def overlap_line(records: Sequence[Record], note: RunNote, name: str) -> dict[str, Any]:
     """A method's line of Table 1. Dice in percent, times are medians and regularity means of the validation pairs."""
     validation = of_method(records, name, (VALIDATION,))
-    combined = of_method(records, name, () if name in costly_methods(note) else ALL_GROUPS)
+    combined = of_method(records, name, ALL_GROUPS)
     done = [record for record in records if record.method == name and record.error is None]
     paper = PUBLISHED.get(name, Published(""))
     return {
@@ -84,7 +84,8 @@ def overlap_notes(records: Sequence[Record], note: RunNote) -> list[str]:
     notes = [
         *common_notes(records, note),
         "Mean \N{PLUS-MINUS SIGN} standard deviation (number of pairs). Inhale-exhale: both images of one patient;"
-        " combinations: each fixed image with each moving one. Pairs that failed count in no figure but the last.",
+        " combinations: each fixed image with each moving one. Standard deviation: of these pairs (divided by n)."
+        ' Pairs that failed count in "failed" alone. Bold: the product\'s defaults.',
         f"Time: median per inhale-exhale pair, {note.threads} thread{'s' * (note.threads != 1)}{side_by_side}, without"
         " reading images and without the alignment, which all methods share"
         + (f" (median {fixed(aligned, 1)} s)." if aligned is not None else "."),

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from LungDeepRegLib.metrics import Distribution
-from scipy.stats import wilcoxon
+from scipy.stats import rankdata, wilcoxon
 
 from .record import DRAWN, REST, VALIDATION, Record
 
@@ -45,8 +45,9 @@ class Comparison:
         n: Independent differences: of pairs within a patient, otherwise means over the pairs of one fixed patient.
         median: Of the ``n`` differences, method minus other.
         better: In how many of the ``n`` the method is the better one.
+        ahead: Whether it is the better one by the signed ranks, which the test is about.
         p: Of the test alone.
-        p_holm: Corrected for the tests of this measure and these pairs (Holm 1979).
+        p_holm: Corrected for the tests of this measure within patients, or of all combinations (Holm 1979).
     """
 
     measure: str
@@ -58,6 +59,7 @@ class Comparison:
     n: int
     median: float
     better: int
+    ahead: bool
     p: float
     p_holm: float
 
@@ -94,20 +96,22 @@ LANDMARKS = Measure("landmarks, ds [mm]", landmark_mm, higher_is_better=False)
 TRUE_LANDMARKS = Measure("landmarks, ds to the truth [mm]", true_landmark_mm, higher_is_better=False)
 
 
-def comparisons(
-    records: Sequence[Record], others: Sequence[str], costly: Iterable[str], method: str = DEFAULT
-) -> list[Comparison]:
+def combination_groups(records: Iterable[Record], methods: Iterable[str]) -> tuple[str, tuple[str, ...]]:
+    """Which combinations some methods have in common, in words and as groups: all, or only the drawn ones."""
+    beyond = {record.method for record in records if record.group == REST}
+    return (ALL, ALL_GROUPS) if beyond.issuperset(methods) else (DRAWN_ONES, (DRAWN,))
+
+
+def comparisons(records: Sequence[Record], others: Sequence[str], method: str = DEFAULT) -> list[Comparison]:
     """All tests of one method: Dice and landmarks within patients, Dice of the combinations.
 
     Args:
         records: Of a benchmark.
         others: The methods to test against; those with nothing to compare have no test.
-        costly: Methods of whose combinations only the drawn ones count.
         method: The method to test.
     """
-    few = frozenset(costly)
     within = dict.fromkeys(others, (INHALE_EXHALE, (VALIDATION,)))
-    combined = {name: (DRAWN_ONES, (DRAWN,)) if name in few else (ALL, ALL_GROUPS) for name in others}
+    combined = {name: combination_groups(records, (method, name)) for name in others}
     found = []
     for measure, wanted in ((DICE, within), (DICE, combined), (LANDMARKS, within), (TRUE_LANDMARKS, within)):
         tests = []
@@ -133,7 +137,7 @@ def compare(
     for pair in shared:
         grouped[pair[0] if by_patient else pair].append(a[pair] - b[pair])
     differences = np.array([np.mean(values) for values in grouped.values()])
-    p = signed_rank(differences)
+    p, gains = signed_rank(differences), differences if measure.higher_is_better else -differences
     return Comparison(
         measure=measure.name,
         pairs=pairs,
@@ -143,7 +147,8 @@ def compare(
         left_out=len(a.keys() ^ b.keys()),
         n=len(differences),
         median=float(np.median(differences)),
-        better=int(((differences > 0) if measure.higher_is_better else (differences < 0)).sum()),
+        better=int((gains > 0).sum()),
+        ahead=rank_sum(gains) > 0,
         p=p,
         p_holm=p,
     )
@@ -158,6 +163,12 @@ def values_by_pair(records: Iterable[Record], measure: Measure) -> dict[tuple[st
 def signed_rank(differences: np.ndarray) -> float:
     """p of the two-sided Wilcoxon signed-rank test; differences of zero count for neither side."""
     return float(wilcoxon(differences).pvalue) if differences.any() else 1.0
+
+
+def rank_sum(differences: np.ndarray) -> float:
+    """The sum of the signed ranks: above zero where differences above zero outweigh those below it."""
+    counted = differences[differences != 0]
+    return float((np.sign(counted) * rankdata(abs(counted))).sum())
 
 
 def corrected(tests: Sequence[Comparison]) -> list[Comparison]:
