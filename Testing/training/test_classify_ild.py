@@ -170,6 +170,10 @@ def test_an_earlier_result_is_left_alone(tmp_path, manifest, registered, capsys)
         (["--seed", "-1"], "seed -1, expected at least 1, 1 and 0"),
         (["--label", "COPD"], "found the labels ILD, healthy, expected 'COPD' and one other"),
         (["--fixed", "T50"], "patient P0: found no scan of the phase 'T50', expected one"),
+        (
+            ["--fixed", "inhale"],
+            "found 'inhale' as the phase of the fixed and of the moving image",
+        ),
         (["--cohort", "nowhere.csv"], "nowhere.csv: no such file or folder"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -82,14 +83,14 @@ def truth(patients: list[Patient]) -> np.ndarray:
     return np.array([patient.ill for patient in patients])
 
 
-def judge(patients: list[Patient], found: Residuals, procedure: Procedure, rounds: range) -> Outcome:
+def judge(patients: list[Patient], found: Residuals, procedure: Procedure, rounds: Iterable[int]) -> Outcome:
     """Judge all patients out of fold, by the network and by the yardsticks, and shuffle the labels as a control.
 
     Args:
         patients: Of both kinds, at least as many of each as there are folds.
         found: Their residuals.
         procedure: What is done.
-        rounds: The shufflings' numbers; may show how far it is (``tqdm.trange``).
+        rounds: The shufflings' numbers from 1; may show how far it is.
 
     Raises:
         ClassificationError: Too few patients of a kind.

@@ -45,8 +45,11 @@ def read_patients(cohort: Cohort, fixed: str, moving: str, ill: str) -> list[Pat
 
     Raises:
         CohortError: Patients without one of the phases, or whose scans have no label or two; all of them at once.
-        ClassificationError: Other than two labels, or ``ill`` isn't one of them.
+        ClassificationError: One phase given twice, other than two labels, or ``ill`` isn't one of them.
     """
+    if fixed == moving:
+        msg = f"found {fixed!r} as the phase of the fixed and of the moving image, expected two phases"
+        raise ClassificationError(msg)
     scans = {(scan.patient, scan.phase): scan for scan in cohort.scans}
     problems = []
     for patient in cohort.patients:

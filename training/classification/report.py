@@ -30,6 +30,10 @@ RESULTS, PREDICTIONS, PAGE, SCORES, SALIENCY = (
 FILES = (RESULTS, PREDICTIONS, PAGE, SCORES, SALIENCY)
 PAPER = {"accuracy": 0.8462, "right": 11, "patients": 13, "source": "arXiv 1809.06226, real patients"}
 """The paper gives 84.62 %, which is 11 of 13."""
+SYNTHETIC_WARNING = (
+    "**Synthetic patients: computed, not scanned. What is found tests the pipeline, and says nothing about disease.**"
+    "\n\n"
+)
 
 
 @dataclass(frozen=True)
@@ -126,13 +130,9 @@ def page(outcome: Outcome, setting: Setting) -> str:
     areas = outcome.control.areas
     counts = f"{int(outcome.ill.sum())} {ill}, {int((~outcome.ill).sum())} {setting.other}"
     rows = [row(name, scores) for name, scores in outcome.scores.items()]
-    warning = (
-        "**Synthetic patients: computed, not scanned. What is found says that the pipeline works, and nothing about"
-    )
-    warning += " disease.**\n\n"
     return (
         f"# {ill} or {setting.other}, told by breathing\n\n"
-        + (warning if setting.synthetic else "")
+        + (SYNTHETIC_WARNING if setting.synthetic else "")
         + f"{len(outcome.patients)} {setting.heading} ({counts}), each judged by the one of {folds} models that hadn't"
         f" seen them. Input: the residual deformation of the registration, {setting.phases[0]} (fixed) to"
         f" {setting.phases[1]}. 95 % confidence intervals in brackets: Wilson's, for the area Newcombe's.\n\n"
