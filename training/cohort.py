@@ -11,27 +11,24 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 
 if __package__ in (None, ""):  # run as a file: the package and the engine lie beside it
     root = Path(__file__).resolve().parents[1]
     sys.path[0:1] = [str(root), str(root / "LungDeepReg")]
 
-import torch
-from LungDeepRegLib.results.staging import OutputError, failing_as_output, staged_folder
+from LungDeepRegLib.results.staging import OutputError
 
 from training.cohorts.manifest import YES
-from training.cohorts.writing import write_manifest, write_scan
+from training.cohorts.writing import staged_cohort, write_manifest, write_scan
 from training.errors import TrainingError
 from training.patients.case import PHASES, Case, sample_case
 from training.patients.members import Member, members
 from training.patients.parameters import FROZEN, read_parameters
+from training.worker_processes import mapped
 
 BAD_INPUT = 3
 COARSEST = 16.0
@@ -92,32 +89,15 @@ def write_cohort(
         The manifest.
 
     Raises:
-        SyntheticCohortError: No worker.
+        WorkersError: No worker.
         OutputError: The folder isn't empty, or can't be written.
     """
-    if workers < 1:
-        msg = f"found {workers} workers, expected 1 or more"
-        raise SyntheticCohortError(msg)
-    with staged_folder(out, ours=lambda name: False) as folder, failing_as_output(out):
-        numbers = [member.number for member in cohort.members]
+    numbers = [member.number for member in cohort.members]
+    with staged_cohort(out) as folder, mapped(min(workers, len(numbers))) as run:
         one = partial(write_patient, folder, cohort)
-        with mapped(min(workers, len(numbers))) as run:
-            rows = [row for patient in progress(run(one, numbers)) for row in patient]
+        rows = [row for patient in progress(run(one, numbers)) for row in patient]
         write_manifest(folder / "manifest.csv", rows)
     return out / "manifest.csv"
-
-
-@contextmanager
-def mapped(workers: int) -> Iterator[Callable]:
-    """``map``, over processes if there are to be several; what isn't begun when it ends isn't done."""
-    if workers == 1:
-        yield map
-        return
-    pool = ProcessPoolExecutor(workers, get_context("spawn"), torch.set_num_threads, (1,))
-    try:
-        yield pool.map
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 def write_patient(folder: Path, cohort: SyntheticCohort, number: int) -> Rows:

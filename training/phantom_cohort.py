@@ -17,15 +17,16 @@ from pathlib import Path
 
 import numpy as np
 from LungDeepRegLib.phantom import BreathingError, PhantomConfig, PhantomError, chest_lattice, make_pair
-from LungDeepRegLib.results.staging import OutputError, failing_as_output, staged_folder
+from LungDeepRegLib.results.staging import OutputError
 
-from .cohorts.writing import write_manifest, write_scan
+from .cohorts.manifest import YES
+from .cohorts.writing import staged_cohort, write_manifest, write_scan
 from .errors import TrainingError
 
 SPACING_LIMITS_MM = (0.5, 20.0)
 INHALE_SHIFT_MM = (3.0, 5.0, -6.0)
 INHALE_SLICE_FACTOR = 1.2
-FIELDS = {"label": "synthetic", "synthetic": "yes"}
+FIELDS = {"label": "synthetic", "synthetic": YES}
 FAILED = 3
 
 
@@ -81,14 +82,10 @@ def write_phantom_cohort(
         The manifest.
 
     Raises:
-        PhantomCohortError: The folder isn't empty.
-        OutputError: The folder can't be written.
+        OutputError: The folder isn't empty, or can't be written.
         BreathingError: A motion that would fold tissue.
     """
-    if out.is_dir() and any(out.iterdir()):
-        msg = f"{out}: found files in this folder, expected an empty one or none"
-        raise PhantomCohortError(msg)
-    with staged_folder(out, ours=lambda name: False) as folder, failing_as_output(out):
+    with staged_cohort(out) as folder:
         rows: list[dict[str, str]] = []
         for number in progress(range(cohort.patients)):
             rows += write_patient(folder, f"P{number + 1:03}", cohort.patient_config(number), cohort.spacing_mm)

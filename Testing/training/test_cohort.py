@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 from LungDeepRegLib.geometry import apply
 
-from training.cohort import SyntheticCohort, SyntheticCohortError, main, mapped, write_cohort
+from training.cohort import SyntheticCohort, SyntheticCohortError, main, write_cohort
 from training.cohorts import check_cohort, read_cohort
 from training.patients.calibration import Lungs, combinations, overlap, report
+from training.patients.calibration import main as calibrate
 from training.patients.case import EXHALE, INHALE, sample_case
 from training.patients.observers import Observers
 from training.patients.parameters import read_parameters
+from training.worker_processes import mapped
 
 ILL = 1  # a patient of the cohort with the disease
 
@@ -115,7 +117,7 @@ def test_options_that_make_no_cohort_leave_nothing_behind(tmp_path, capsys, opti
 def test_a_folder_with_files_is_left_alone_and_an_interrupted_run_leaves_none(tmp_path, capsys):
     (tmp_path / "note.txt").write_text("mine")
     assert main(["--out", str(tmp_path), "--coarser", "8"]) == 3
-    assert "isn't empty" in capsys.readouterr().err
+    assert "found files in this folder, expected an empty one or none" in capsys.readouterr().err
 
     def interrupted(_):
         raise KeyboardInterrupt
@@ -130,6 +132,14 @@ def test_a_folder_with_files_is_left_alone_and_an_interrupted_run_leaves_none(tm
 def test_processes_side_by_side_keep_the_order():
     with mapped(2) as run:
         assert list(run(abs, [-3, 2, -1])) == [3, 2, 1]
+
+
+def test_calibration_refuses_no_worker_and_other_files(tmp_path, capsys):
+    assert calibrate(["--workers", "0"]) == 3
+    assert calibrate(["--parameters", str(tmp_path / "gone.toml")]) == 3
+    said = capsys.readouterr().err
+    assert "found 0 workers, expected 1 or more" in said
+    assert "gone.toml: found no parameters" in said
 
 
 def test_overlap_and_combinations_of_lungs():

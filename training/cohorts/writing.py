@@ -3,16 +3,32 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from LungDeepRegLib.image_io import write_landmarks, write_volume
 from LungDeepRegLib.landmarks import Landmarks
+from LungDeepRegLib.results.staging import OutputError, failing_as_output, staged_folder
 from LungDeepRegLib.volume import Volume
 
 from .manifest import FIELDS, POINTS
 
 SUFFIXES = dict(zip(POINTS, ("", "_observer_2", "_truth"), strict=True))
+
+
+@contextmanager
+def staged_cohort(out: Path) -> Iterator[Path]:
+    """A temporary folder for a cohort's files, which becomes ``out`` at the end; after any error it is gone.
+
+    Raises:
+        OutputError: ``out`` isn't empty, is a file, or can't be written.
+    """
+    if out.is_dir() and any(out.iterdir()):
+        msg = f"{out}: found files in this folder, expected an empty one or none"
+        raise OutputError(msg)
+    with staged_folder(out, ours=lambda name: False) as folder, failing_as_output(out):
+        yield folder
 
 
 def write_scan(

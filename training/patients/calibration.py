@@ -12,9 +12,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,6 +22,7 @@ from LungDeepRegLib.geometry import Lattice
 
 from ..cohorts.scan import VALIDATION
 from ..errors import TrainingError
+from ..worker_processes import mapped
 from .case import EXHALE, INHALE, sample_case
 from .members import members
 from .parameters import FROZEN, read_parameters
@@ -93,8 +92,8 @@ def main(arguments: list[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     try:
         everybody = members(read_parameters(chosen.parameters))
-        with ProcessPoolExecutor(chosen.workers, mp_context=get_context("spawn")) as pool:
-            found = pool.map(partial(lungs_of, file=chosen.parameters), range(len(everybody)))
+        with mapped(chosen.workers) as run:
+            found = run(partial(lungs_of, file=chosen.parameters), range(len(everybody)))
             lungs = list(tqdm(found, total=len(everybody), desc="Patients", unit="patient", file=sys.stderr))
     except TrainingError as error:
         sys.stderr.write(f"error: {error}\n")
