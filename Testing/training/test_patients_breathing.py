@@ -97,6 +97,8 @@ def test_stiff_lung_expands_less_than_healthy_lung_in_the_same_place(tissue):
 
 def test_the_inverse_undoes_the_map(phi, tissue):
     assert phi(phi.inverse(tissue)) == pytest.approx(tissue, abs=1e-5)
+    with pytest.raises(MotionError, match=r"mm from where phi takes their origins, expected 1e-6 or less"):
+        phi.inverse(tissue, iterations=1)
 
 
 def test_the_jacobian_is_that_of_the_map(phi, tissue):
@@ -109,13 +111,9 @@ def test_the_jacobian_is_that_of_the_map(phi, tissue):
     assert phi.jacobian_matrix(tissue) == pytest.approx(steps, abs=0.1)
 
 
-def test_single_precision_and_other_lattices_give_the_same_map(phi, tissue):
+def test_single_precision_gives_the_same_map(phi, tissue):
     assert phi(tissue.astype(np.float32)).dtype == np.float32
     assert phi(tissue.astype(np.float32)) == pytest.approx(phi(tissue), abs=1e-3)
-    oblique = np.array([[-8.0, 1, 0, 60], [0.5, 0, -9, 30], [0, -8, 1, 70], [0, 0, 0, 1.0]])
-    field = phi.on(Lattice((6, 12, 14), oblique))
-    corner = np.array([[60.0, 30, 70]])
-    assert field.vectors[0, 0, 0] == pytest.approx(phi.displacement(corner)[0], abs=1e-3)
 
 
 def test_no_descent_is_no_motion():

@@ -15,7 +15,7 @@ GHOSTS_APART = 0.21  # of the field of view
 class Coils:
     """Receiving coils on the chest and under the back, joined by the root of the sum of squares.
 
-    They belong to the scanner: their shading doesn't move with the tissue.
+    They belong to the scanner: their shading doesn't move with the tissue. Each image has its own.
 
     Attributes:
         places: ``(C, 3)`` RAS mm.

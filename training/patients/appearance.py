@@ -30,7 +30,7 @@ def picture(
 ) -> tuple[Volume, Volume]:
     """One state of the patient on a lattice, 0 to 1300, float32, and its lungs, uint8: 1 right, 2 left.
 
-    At x it shows the tissue that is at phi(x) when inhaled, the lung's signal times det(d phi / d x).
+    At x it shows the tissue that is at phi(x) when inhaled; healthy lung's signal times det(d phi / d x), 4 at most.
 
     Args:
         patient: Who is shown.

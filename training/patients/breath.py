@@ -16,7 +16,8 @@ class Breath:
     """How far one patient breathes.
 
     Attributes:
-        descent_mm: Of the right dome of the diaphragm, along S.
+        descent_mm: Of the right dome of the diaphragm, along S, as its muscle wants it: the elastic chest gives way to
+            nearly all of a shallow breath, and to four fifths of the deepest.
         left: The left dome's descent relative to it.
         behind: How much further the diaphragm descends at its back than in the middle, as a share of the descent.
         forward: How far the domes go forward for each mm that they descend.

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from LungDeepRegLib.geometry import Lattice, apply
 from LungDeepRegLib.warp import warp
+from scipy.interpolate import PchipInterpolator
 
 STEP_MM = 3.0
 LOW_MM, HIGH_MM = (-216.0, -165.0, -300.0), (216.0, 165.0, 210.0)
@@ -59,11 +60,7 @@ def solid(formula: Formula) -> GridValues:
     Args:
         formula: Of x, y, z: negative inside, of any scale.
     """
-    return distance(np.broadcast_to(formula(*axes_mm()), frame_lattice().shape).astype(np.float32))
-
-
-def distance(values: np.ndarray) -> GridValues:
-    """The distance from the surface where values on the frame's grid change their sign."""
+    values = np.broadcast_to(formula(*axes_mm()), frame_lattice().shape).astype(np.float32)
     slope = np.sqrt(sum(np.square(part) for part in np.gradient(values, STEP_MM)))
     least = FLATTEST_SLOPE * np.median(slope[np.abs(values) < STEP_MM * slope])  # relative: of values in any scale
     return GridValues((values / np.maximum(slope, least)).astype(np.float32))
@@ -71,8 +68,6 @@ def distance(values: np.ndarray) -> GridValues:
 
 def along(height: np.ndarray, knots: tuple[float, ...], values: tuple[float, ...]) -> np.ndarray:
     """A smooth profile through values at knots, constant beyond them, float32."""
-    from scipy.interpolate import PchipInterpolator
-
     return PchipInterpolator(knots, values)(np.clip(height, knots[0], knots[-1])).astype(np.float32)
 
 
