@@ -26,6 +26,10 @@ class ConvexAdam:
     With masks it sees the lungs' inside alone, their border values going on around them, and so not their surface:
     on synthetic MRI its error was twice as large and its Dice 3 points lower.
 
+    Without ``ic`` the library starts Adam from the convex optimisation's displacements as they are, in cells of
+    ``grid_sp`` voxels, which that entry multiplies by it. Adam makes up for it: on a synthetic pair that moves by
+    12 mm on average, the mean error was 1.45 mm so and 1.44 mm with it.
+
     Attributes:
         options: Of ``convex_adam_pt``.
     """
