@@ -5,7 +5,8 @@ import pytest
 from LungDeepRegLib.displacement_field import lattice_points
 from LungDeepRegLib.geometry import Lattice
 
-from training.patients.elasticity import Tissue, equilibrium
+from training.patients import elasticity
+from training.patients.elasticity import EquilibriumError, Tissue, equilibrium
 
 LATTICE = Lattice((9, 7, 8), np.array([[5.0, 0, 0, -20], [0, 5, 0, 10], [0, 0, 5, 3], [0, 0, 0, 1]]))
 POINTS = lattice_points(LATTICE).reshape(*LATTICE.shape, 3)
@@ -58,3 +59,10 @@ def test_what_resists_change_of_volume_bulges_when_squeezed():
         bulge.append(v[4, 3, -1, 0] - v[4, 3, 0, 0])
     assert abs(bulge[0]) < 1e-6
     assert bulge[1] > 1.0
+
+
+def test_an_equilibrium_that_is_not_found_is_an_error(monkeypatch):
+    monkeypatch.setattr(elasticity, "MOST_ITERATIONS", 2)
+    moving = np.where(borders()[..., None], POINTS, 0)
+    with pytest.raises(EquilibriumError, match=r"found no elastic equilibrium in 2 iterations"):
+        equilibrium(held_at(moving, borders()), LATTICE, tolerance=1e-9)

@@ -9,7 +9,13 @@ from LungDeepRegLib.geometry import Lattice
 from scipy import sparse
 from scipy.sparse.linalg import LinearOperator, cg
 
+from ..errors import TrainingError
+
 MOST_ITERATIONS = 1500
+
+
+class EquilibriumError(TrainingError):
+    """Tissue whose motion isn't found."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +52,9 @@ def equilibrium(
 
     Returns:
         v, ``(K, J, I, 3)`` mm, components R, A, S.
+
+    Raises:
+        EquilibriumError: The conjugate gradients don't converge.
     """
     h = float(lattice.spacing_mm[0])
     held = (h * h * tissue.hold).ravel()
@@ -57,7 +66,10 @@ def equilibrium(
     preconditioner = LinearOperator(shape.shape, matvec=lambda x: inverse * x)
     force = (held[:, None] * tissue.target.reshape(-1, 3)).T.ravel()
     first = (tissue.target if start is None else start).reshape(-1, 3).T.ravel()
-    v, _ = cg(stiffness, force, x0=first, rtol=tolerance, maxiter=MOST_ITERATIONS, M=preconditioner)
+    v, unfinished = cg(stiffness, force, x0=first, rtol=tolerance, maxiter=MOST_ITERATIONS, M=preconditioner)
+    if unfinished:
+        msg = f"found no elastic equilibrium in {MOST_ITERATIONS} iterations, expected softer tissue or a firmer hold"
+        raise EquilibriumError(msg)
     return v.reshape(3, -1).T.reshape(*lattice.shape, 3)
 
 
