@@ -8,6 +8,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import LungDeepRegLib
 import torch
 from LungDeepRegLib import __version__
 from LungDeepRegLib.checkpoint import BUNDLED, Checkpoint, load_checkpoint
@@ -42,6 +43,7 @@ class Ours:
         options = Options(linear_branch=self.linear_branch, refine=self.refine)
         return {
             "version": __version__,
+            "code_sha256": engine_digest(),
             "weights_sha256": None if self.weights is None else sha256(self.weights.read_bytes()).hexdigest(),
             "linear_branch": options.linear_branch,
             "refine": options.refine,
@@ -66,6 +68,14 @@ class Ours:
         masks = {"fixed_mask": pair.fixed_lungs, "moving_mask": pair.moving_lungs}
         # Without an alignment phi is the identity and v.
         return register(pair.fixed, pair.moving, options, checkpoint=checkpoint(self.weights), **masks).field
+
+
+@lru_cache(maxsize=1)
+def engine_digest() -> str:
+    """Of the engine's code: results of two states of it under one version don't mix."""
+    folder = Path(LungDeepRegLib.__file__).parent
+    files = sorted(folder.rglob("*.py"))
+    return sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
 
 
 @lru_cache(maxsize=1)
