@@ -8,7 +8,6 @@ import numpy as np
 from LungDeepRegLib.results.report.style import BACKGROUND, FAINT, FIXED_OUTLINE, TEXT, colour_map
 
 from .outcome import NETWORK, Outcome
-from .residuals import SPACING_MM
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 COLOURS = ("#4fc3f7", "#ffb74d", "#aed581")
 SHARES = (BACKGROUND, "#0d47a1", "#0277bd")
 TITLE_SIZE = 13
-SMOOTHED_MM = 15.0
+SMOOTHED = 1.0
 """Gaussian SD for the saliency: convolutions with stride 2 look at every second voxel more than at the others."""
 
 
@@ -85,15 +84,15 @@ def saliency_figure(outcome: Outcome, ill: str, other: str, heading: str) -> Fig
         other: The other one.
         heading: What the patients are.
     """
-    lungs, length = outcome.residuals.lungs, np.linalg.norm(outcome.residuals.displacement, axis=1)
+    lungs, length = outcome.boxes.lungs, np.linalg.norm(outcome.boxes.displacement, axis=1)
     plane = int(lungs.sum(axis=(0, 1, 3)).argmax())
     looked_at = smoothed(outcome.network.saliency)
-    title = f"How tissue moves, and what the answer depends on; coronal plane of most lung: {heading}"
+    title = f"How tissue moves, and what the answer depends on; coronal plane of most lung, lungs' own boxes: {heading}"
     figure, axes = sheet(2, 2, (11.5, 9.6), title)
     kinds = ((ill, outcome.ill), (other, ~outcome.ill))
     quantities = (
-        (length, "mean |u| in mm", "viridis"),
-        (looked_at / looked_at.max(), f"mean |d logit / d u|, relative, smoothed by {SMOOTHED_MM:.0f} mm", "inferno"),
+        (length, "mean |u| without its affine part, in mm", "viridis"),
+        (looked_at / looked_at.max(), "mean |d logit / d u|, relative, smoothed", "inferno"),
     )
     for column, (values, words, colours) in enumerate(quantities):
         shown = [cut(values, kind & outcome.called_right, plane) for _, kind in kinds]
@@ -106,10 +105,10 @@ def saliency_figure(outcome: Outcome, ill: str, other: str, heading: str) -> Fig
 
 
 def smoothed(values: np.ndarray) -> np.ndarray:
-    """Maps ``(N, K, J, I)``, each smoothed by :data:`SMOOTHED_MM`."""
+    """Maps ``(N, K, J, I)``, each smoothed by :data:`SMOOTHED` voxels."""
     from scipy.ndimage import gaussian_filter
 
-    return gaussian_filter(values, SMOOTHED_MM / SPACING_MM, axes=(1, 2, 3))
+    return gaussian_filter(values, SMOOTHED, axes=(1, 2, 3))
 
 
 def cut(values: np.ndarray, chosen: np.ndarray, plane: int) -> np.ndarray | None:
@@ -126,12 +125,12 @@ def draw(
         axes.set_axis_off()
         return
     height, width = image.shape
-    extent = (0, width * SPACING_MM, 0, height * SPACING_MM)
+    extent = (0, width, 0, height)
     shown = axes.imshow(image, colours, origin="lower", extent=extent, vmin=0, vmax=highest, interpolation="bilinear")
     if lungs is not None and lungs.max() > 0.5:
         axes.contour(lungs, [0.5], colors=FIXED_OUTLINE, origin="lower", extent=extent, linewidths=1.2)
-    axes.set_xticks([0, width * SPACING_MM], ["R", "L"])
-    axes.set_yticks([0, height * SPACING_MM], ["I", "S"])
+    axes.set_xticks([0, width], ["R", "L"])
+    axes.set_yticks([0, height], ["I", "S"])
     bar = figure.colorbar(shown, ax=axes, shrink=0.85)
     bar.ax.tick_params(colors=TEXT)
 

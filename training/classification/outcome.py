@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from .cross_validation import Control, OutOfFold, cross_validate, cross_validate_yardstick, permutation_control
+from .lung_box import in_lung_boxes
 from .network import Training
 from .patients import Patient
 from .residuals import Residuals
@@ -38,6 +39,7 @@ class Outcome:
     Attributes:
         patients: In the order of everything else.
         residuals: Theirs.
+        boxes: What the network sees of these, see :func:`lung_box.in_lung_boxes`.
         network: What the network's models say of them.
         yardsticks: What the simple models say, logits ``(N,)`` by name.
         control: The same procedure on shuffled labels.
@@ -45,6 +47,7 @@ class Outcome:
 
     patients: list[Patient]
     residuals: Residuals
+    boxes: Residuals
     network: OutOfFold
     yardsticks: dict[str, np.ndarray]
     control: Control
@@ -96,10 +99,11 @@ def judge(patients: list[Patient], found: Residuals, procedure: Procedure, round
         ClassificationError: Too few patients of a kind.
     """
     ill, settings = truth(patients), (procedure.folds, procedure.training, procedure.seed)
-    network = cross_validate(found.displacement, ill, *settings)
+    boxes = in_lung_boxes(found)
+    network = cross_validate(boxes.displacement, ill, *settings)
     yardsticks = {
         name: cross_validate_yardstick(features(found), ill, network.fold) for name, features in YARDSTICKS.items()
     }
     area = score(ill, network.logits).auc.value
-    control = permutation_control(found.displacement, ill, area, *settings, rounds)
-    return Outcome(patients, found, network, yardsticks, control)
+    control = permutation_control(boxes.displacement, ill, area, *settings, rounds)
+    return Outcome(patients, found, boxes, network, yardsticks, control)

@@ -15,6 +15,7 @@ from LungDeepRegLib.results.staging import OutputError, failing_as_output, stage
 from ..benchmarking.machine import machine, versions
 from ..benchmarking.pictures import write_figure
 from .figures import saliency_figure, scores_figure
+from .lung_box import BOX
 from .outcome import Outcome, Procedure
 from .residuals import SHAPE, SPACING_MM
 from .scores import Scores
@@ -95,7 +96,7 @@ def results(outcome: Outcome, setting: Setting) -> dict[str, object]:
         "synthetic": setting.synthetic,
         "patients": {setting.ill: int(outcome.ill.sum()), setting.other: int((~outcome.ill).sum())},
         "fixed_moving": setting.phases,
-        "lattice": {"shape": SHAPE, "spacing_mm": SPACING_MM},
+        "lattice": {"shape": SHAPE, "spacing_mm": SPACING_MM, "box": BOX},
         "procedure": asdict(setting.procedure),
         "scores": {name: asdict(scores) for name, scores in outcome.scores.items()},
         "always_" + setting.ill: float(outcome.ill.mean()),
@@ -135,7 +136,8 @@ def page(outcome: Outcome, setting: Setting) -> str:
         + (SYNTHETIC_WARNING if setting.synthetic else "")
         + f"{len(outcome.patients)} {setting.heading} ({counts}), each judged by the one of {folds} models that hadn't"
         f" seen them. Input: the residual deformation of the registration, {setting.phases[0]} (fixed) to"
-        f" {setting.phases[1]}. 95 % confidence intervals in brackets: Wilson's, for the area Newcombe's.\n\n"
+        f" {setting.phases[1]}, for the network without its affine part and in the lungs' own box."
+        " 95 % confidence intervals in brackets: Wilson's, for the area Newcombe's.\n\n"
         f"| | accuracy | area under the curve | sensitivity | specificity |\n| --- | --- | --- | --- | --- |\n"
         + "".join(rows)
         + f"| always {ill} | {100 * outcome.ill.mean():.1f} % | 0.50 | 100 % | 0 % |\n\n"
