@@ -87,7 +87,7 @@ def saliency_figure(outcome: Outcome, ill: str, other: str, heading: str) -> Fig
     lungs, length = outcome.boxes.lungs, np.linalg.norm(outcome.boxes.displacement, axis=1)
     plane = int(lungs.sum(axis=(0, 1, 3)).argmax())
     looked_at = smoothed(outcome.network.saliency)
-    title = f"How tissue moves, and what the answer depends on; coronal plane of most lung, lungs' own boxes: {heading}"
+    title = f"How tissue moves, and what the answer depends on; coronal plane: {heading}"
     figure, axes = sheet(2, 2, (11.5, 9.6), title)
     kinds = ((ill, outcome.ill), (other, ~outcome.ill))
     quantities = (
