@@ -14,7 +14,7 @@ from LungDeepRegLib.geometry import Lattice, apply, covering_lattice
 from LungDeepRegLib.phantom import PhantomConfig, make_pair
 from scipy.spatial.transform import Rotation
 
-from Testing.slicer.gui import slicer_application, slicer_version  # noqa: F401
+from Testing.slicer.gui import slicer_application, slicer_version, views  # noqa: F401
 from Testing.slicer.kept_worker import kept_worker  # noqa: F401
 from Testing.slicer.landmark_cases import landmark_case, landmark_panel, landmark_views  # noqa: F401
 from Testing.slicer.preset_cases import preset_case  # noqa: F401

@@ -21,6 +21,7 @@ from Testing.slicer.standins.loadable_module import qSlicerScriptedLoadableModul
 from Testing.slicer.standins.message_box import Message, messages
 from Testing.slicer.standins.mrml_widgets import qMRMLCheckableNodeComboBox, qMRMLNodeComboBox
 from Testing.slicer.standins.qt_module import qt
+from Testing.slicer.views import Views
 
 NOISE = ("This plugin does not support propagateSizeHints()",)
 """What Qt says without a display, whatever the program does."""
@@ -210,3 +211,12 @@ def forget_modules(known: set[str]) -> None:
     for name in set(sys.modules) - known:
         if name.partition(".")[0] not in packages and "qt" in vars(sys.modules[name]):
             del sys.modules[name]
+
+
+@pytest.fixture
+def views(slicer_application):
+    """The application's views, small, for modules that draw in them."""
+    views = Views(slicer_application.scene, slicer_application.started.logic, size=(360, 240))
+    slicer_application.app.show_views(views.views)
+    yield views
+    views.close()

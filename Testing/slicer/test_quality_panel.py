@@ -12,7 +12,6 @@ from Testing.slicer.assessment_cases import REGIONS, answer_of
 from Testing.slicer.fresh_imports import refusing
 from Testing.slicer.gui import choose, click, process_events_until
 from Testing.slicer.mrml_cases import everything, outcome_of
-from Testing.slicer.views import Views
 
 MODULE = Path(__file__).parents[2] / "LungDeepReg" / "LungDeepReg.py"
 LIGHT, TITLE, VALUE, GOOD, BAD = range(5)
@@ -46,14 +45,6 @@ class Worker:
     def cancel(self) -> None:
         self.canceled += 1
         self.told = {}
-
-
-@pytest.fixture
-def views(slicer_application):
-    views = Views(slicer_application.scene, slicer_application.started.logic, size=(360, 240))
-    slicer_application.app.show_views(views.views)
-    yield views
-    views.close()
 
 
 @pytest.fixture

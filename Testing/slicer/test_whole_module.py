@@ -15,19 +15,10 @@ from Testing.slicer.mrml_cases import outcome_of
 from Testing.slicer.series_cases import breathing
 from Testing.slicer.standins.qt_module import qt
 from Testing.slicer.test_quality_panel import SUMMARY, shown
-from Testing.slicer.views import Views
 
 MODULE = Path(__file__).parents[2] / "LungDeepReg" / "LungDeepReg.py"
 NO_RESULT = "No registration yet."
 BUSY = "is still running; wait for it or cancel it."
-
-
-@pytest.fixture
-def views(slicer_application):
-    views = Views(slicer_application.scene, slicer_application.started.logic, size=(360, 240))
-    slicer_application.app.show_views(views.views)
-    yield views
-    views.close()
 
 
 @pytest.fixture
