@@ -2,12 +2,15 @@
 
 Tables as in the paper (overlap of the lungs within and between patients, landmarks), times, memory, folding, tests and
 pictures. It can be stopped and started again at any time.
+
+With a first word of its own, :data:`PERFORMANCE`, it measures one thing: ``python training/benchmark.py speed --help``.
 """
 
 from __future__ import annotations
 
 import sys
 from argparse import Namespace
+from importlib import import_module
 from pathlib import Path
 
 if __package__ in (None, ""):  # run as a file: the package and the engine lie beside it
@@ -20,6 +23,9 @@ from training.benchmarking.options import parser_of
 from training.benchmarking.quick import QUICK_DRAWN, quick_cohort
 from training.benchmarking.task import chosen_methods
 from training.methods import METHODS, Method, own_methods
+
+PERFORMANCE = ("speed", "accuracy", "growth", "robustness")
+"""Each a module of :mod:`training.performance`."""
 
 
 def known_methods(weights: Path) -> dict[str, Method]:
@@ -40,6 +46,8 @@ def options(words: list[str]) -> Namespace:
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; 3 for bad input, 6 if registrations failed, 130 after Ctrl-C."""
     words = sys.argv[1:] if arguments is None else arguments
+    if words and words[0] in PERFORMANCE:
+        return import_module(f"training.performance.{words[0]}").main(words[1:])
     chosen = options(words)
 
     def prepared() -> tuple[Namespace, dict[str, Method | None]]:

@@ -9,7 +9,7 @@ from LungDeepRegLib.phantom import PhantomConfig
 from LungDeepRegLib.registration import Options
 from LungDeepRegLib.results.staging import OutputError
 
-from Testing.training.trivial_methods import Heard, Shift
+from Testing.training.trivial_methods import Heard, Shift, in_process
 from training import benchmark, evaluate
 from training.benchmarking import command, job, report
 from training.benchmarking.cases import cohort_cases
@@ -47,18 +47,6 @@ def cases(manifest):
 def no_alignment(monkeypatch):
     """The fit takes seconds, and what it finds doesn't matter here."""
     monkeypatch.setattr("training.benchmarking.inputs.Options", lambda: Options(alignment="none"))
-
-
-def in_process(jobs, workers, listener):
-    """As :func:`run_jobs`, without processes."""
-    for one in jobs:
-        heard = Heard()
-        work(one, heard)
-        for word, content in heard:
-            if word == "done":
-                listener.done(one.name, one.cases[0], content)
-            if word == "missing":
-                listener.missing(one.name, content, len(one.cases))
 
 
 def test_a_result_is_measured_and_its_field_kept_within_patients_only(cases, setting, no_alignment):

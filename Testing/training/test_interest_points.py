@@ -73,16 +73,25 @@ def test_points_lie_well_inside_the_lungs_and_apart():
     assert apart[~np.eye(len(apart), dtype=bool)].min() >= 4.5
 
 
+def test_where_the_image_ends_nothing_is_described():
+    shown = np.ones(SHAPE, bool)
+    shown[:, :, 30:] = False
+    size = Described.of(texture(3), shown).size
+    assert (size[7:-7, 7:-7, 7:24] > 0).all()
+    assert (size[:, :, 24:] == 0).all()
+    assert (size[:6] == 0).all()
+
+
 def test_likeness_is_the_correlation_of_descriptors_also_at_the_border():
-    described = Described.of(texture(3))
-    centre = np.array([9, 6, 44])
+    described = Described.of(texture(3), np.ones(SHAPE, bool))
+    centre = np.array([11, 11, 36])
     likeness = described.likeness(described.descriptor(np.array([20, 25, 30])), centre, 5)
     for voxel in (centre, centre + np.array([3, -2, 2]), centre + np.array([-4, 0, 1])):
         wanted = np.sum(described.descriptor(np.array([20, 25, 30])) * described.descriptor(voxel))
         assert likeness[tuple(voxel - centre + 5)] == pytest.approx(wanted, abs=1e-4)
     assert (likeness[~sphere(5)] == -1).all()
-    beyond = described.likeness(described.descriptor(centre), np.array([9, 6, 49]), 5)
-    assert (beyond[:, :, 6:] == -1).all()
+    beyond = described.likeness(described.descriptor(centre), np.array([11, 11, 41]), 5)
+    assert (beyond[:, :, 8:] == -1).all()
 
 
 def test_directions_are_evenly_spread():

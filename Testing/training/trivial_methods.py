@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from LungDeepRegLib.displacement_field import DisplacementField
 
+from training.benchmarking.job import work
 from training.methods import MethodError
 
 
@@ -55,3 +56,15 @@ class Heard(list):
 
     def missing(self, name, why, cases):
         self.append(("missing", name, why))
+
+
+def in_process(jobs, workers, listener):
+    """As :func:`run_jobs`, without processes."""
+    for one in jobs:
+        heard = Heard()
+        work(one, heard)
+        for word, content in heard:
+            if word == "done":
+                listener.done(one.name, one.cases[0], content)
+            if word == "missing":
+                listener.missing(one.name, content, len(one.cases))

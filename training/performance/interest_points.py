@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from itertools import combinations_with_replacement, product
 
 import numpy as np
+from LungDeepRegLib.displacement_field import lattice_points
 from LungDeepRegLib.geometry import Lattice, apply, canonical_axes, corner_indices, enclosing_lattice
 from LungDeepRegLib.landmark_review.candidates import closed, odd
 from LungDeepRegLib.landmark_review.proposal import between_nodes
@@ -35,6 +36,8 @@ MOST_POINTS = 1500
 CELL_SD_MM = 2.0
 CELLS_APART = 3
 """In voxels: a descriptor has 3 x 3 x 3 cells."""
+SEEN_MM = 9.0
+"""How far a descriptor looks: as near to an image's border nothing is described."""
 REACH_MM = 24.0
 """How far from where the alignment puts it a point is looked for."""
 RATIO = 0.8
@@ -76,12 +79,14 @@ def point_pairs(pair: Pair, matrix: np.ndarray) -> PointPairs:
     lattice = searched_lattice(pair)
     # The moving image where the alignment puts it, so that a match is an offset on one lattice.
     aligned = Volume(pair.moving.array, np.linalg.inv(matrix) @ pair.moving.ijk_to_ras, pair.moving.name)
-    fixed = averaged(pair.fixed, lattice, pair.fixed_intensity.normalised).array
-    moving = averaged(aligned, lattice, pair.moving_intensity.normalised).array
+    image = averaged(pair.fixed, lattice, pair.fixed_intensity.normalised).array
+    fixed = Described.of(image, shown(pair.fixed.lattice, lattice))
+    image_there = averaged(aligned, lattice, pair.moving_intensity.normalised).array
+    moving = Described.of(image_there, shown(aligned.lattice, lattice))
     assert pair.fixed_mask is not None
     lungs = averaged(pair.fixed.with_array(pair.fixed_mask), lattice, lambda mask: mask.astype(np.float32)).array > 0.5
-    points = interest_points(fixed, lungs)
-    there, kept = matched(Described.of(fixed), Described.of(moving), points)
+    points = interest_points(image, lungs, fixed.size > 0)
+    there, kept = matched(fixed, moving, points)
     at, to = (apply(lattice.ijk_to_ras, voxels[kept][:, ::-1].astype(float)) for voxels in (points, there))
     return PointPairs(at, apply(matrix, to), len(points))
 
@@ -98,7 +103,13 @@ def searched_lattice(pair: Pair) -> Lattice:
     return enclosing_lattice(corners, canonical_axes(pair.fixed.ijk_to_ras), SPACING_MM, margin)
 
 
-def interest_points(image: np.ndarray, lungs: np.ndarray) -> np.ndarray:
+def shown(image: Lattice, lattice: Lattice) -> np.ndarray:
+    """Which voxels of a lattice an image shows; beyond its border it only goes on as it ends."""
+    points = lattice_points(lattice)
+    return image.contains(points).reshape(lattice.shape)
+
+
+def interest_points(image: np.ndarray, lungs: np.ndarray, known: np.ndarray) -> np.ndarray:
     """Voxels ``(N, 3)`` along ``(k, j, i)``, the most distinct ones, well inside the lungs.
 
     Where the gradient's structure tensor has three large eigenvalues: ``1 / trace(S^-1)`` peaks.
@@ -106,6 +117,7 @@ def interest_points(image: np.ndarray, lungs: np.ndarray) -> np.ndarray:
     Args:
         image: ``(K, J, I)`` in [0, 1] on an isotropic lattice of :data:`SPACING_MM`.
         lungs: bool.
+        known: Where points may be, bool.
     """
     slopes = gradients(image)
     structure = np.empty((*image.shape, 3, 3), np.float32)
@@ -115,7 +127,7 @@ def interest_points(image: np.ndarray, lungs: np.ndarray) -> np.ndarray:
     eigenvalues = np.maximum(np.linalg.eigvalsh(structure), 1e-12)
     distinct = 1 / (1 / eigenvalues).sum(axis=-1)
     whole = closed(lungs, CLOSING_MM / SPACING_MM)
-    inner = ndimage.distance_transform_edt(whole, sampling=SPACING_MM) >= EDGE_MM
+    inner = known & (ndimage.distance_transform_edt(whole, sampling=SPACING_MM) >= EDGE_MM)
     peaks = np.argwhere(inner & (distinct == ndimage.maximum_filter(distinct, odd(APART_MM / SPACING_MM))))
     return peaks[np.argsort(-distinct[tuple(peaks.T)], kind="stable")[:MOST_POINTS]]
 
@@ -144,15 +156,16 @@ class Described:
     Attributes:
         cells: ``(12, K, J, I)`` float32: around each voxel how much the image rises in each direction, as a root and
             relative to the mean over the directions.
-        size: ``(K, J, I)``: the length of each voxel's descriptor, which is ``cells`` at :data:`CELLS` around it.
+        size: ``(K, J, I)``: the length of each voxel's descriptor, which is ``cells`` at :data:`CELLS` around it; 0
+            where the image doesn't show all of its surroundings.
     """
 
     cells: np.ndarray
     size: np.ndarray
 
     @classmethod
-    def of(cls, image: np.ndarray) -> Described:
-        """Describe an image in [0, 1] on an isotropic lattice of :data:`SPACING_MM`."""
+    def of(cls, image: np.ndarray, shown: np.ndarray) -> Described:
+        """Describe an image in [0, 1] on an isotropic lattice of :data:`SPACING_MM`, of which it shows a part."""
         slopes = np.stack(gradients(image))
         steepness = np.sqrt(np.square(slopes).sum(axis=0)) + 1e-6
         cells = np.empty((12, *image.shape), np.float32)
@@ -164,7 +177,8 @@ class Described:
         power = np.pad(np.square(cells).sum(axis=0), CELLS_APART)
         k, j, i = image.shape
         total = sum(power[c:, b:, a:][:k, :j, :i] for c, b, a in CELLS + CELLS_APART)
-        return cls(cells, np.sqrt(total))
+        whole = ndimage.minimum_filter(shown, odd(2 * SEEN_MM / SPACING_MM), mode="constant")
+        return cls(cells, np.where(whole, np.sqrt(total), 0))
 
     def descriptor(self, voxel: np.ndarray) -> np.ndarray:
         """``(27, 12)`` of unit length; the voxel is at least :data:`CELLS_APART` from the border."""
@@ -174,7 +188,7 @@ class Described:
     def likeness(self, descriptor: np.ndarray, centre: np.ndarray, reach: int) -> np.ndarray:
         """Correlation of a descriptor with those of all voxels within so many of a centre, ``(2 reach + 1,) * 3``.
 
-        -1 beyond the image, where there is nothing to describe, and outside the sphere.
+        -1 outside the sphere, and where nothing is described.
         """
         width = 2 * reach + 1
         low = centre - reach - CELLS_APART
