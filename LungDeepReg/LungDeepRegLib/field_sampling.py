@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from .geometry import Lattice, apply
-from .resampling import world_grid
+from .resampling import interpolated, world_grid
 from .volume import Volume, slabs
 from .warp import warp
 
@@ -22,7 +22,7 @@ def vectors_on(u: Tensor, u_lattice: Lattice, lattice: Lattice) -> np.ndarray:
     """u ``(1, 3, K', J', I')`` on another lattice, linearly interpolated: ``(K, J, I, 3)`` float32."""
     vectors = np.empty((*lattice.shape, 3), dtype=np.float32)
     for planes, slab in slabs(lattice):
-        vectors[planes] = warp(u, world_grid(slab, u_lattice))[0].movedim(0, -1).numpy()
+        vectors[planes] = interpolated(u, u_lattice, slab)[0].movedim(0, -1).numpy()
     return vectors
 
 
@@ -53,13 +53,13 @@ def sampling_grid(u: Tensor, u_lattice: Lattice, lattice: Lattice, source: Latti
         lattice: The voxels x.
         source: The lattice of the image to be sampled.
     """
-    device = str(u.device)
     rotation = torch.as_tensor(source.ras_to_grid[:3, :3].copy(), dtype=u.dtype, device=u.device)
-    at_x = warp(u, world_grid(lattice, u_lattice, device=device))
-    return world_grid(lattice, source, device=device) + torch.einsum("cd,bdkji->bkjic", rotation, at_x)
+    at_x = interpolated(torch.einsum("cd,bdkji->bckji", rotation, u), u_lattice, lattice)
+    return at_x.movedim(1, -1).add_(world_grid(lattice, source, device=str(u.device)))
 
 
 def inside(grid: Tensor, source: Lattice) -> Tensor:
     """Which grid positions lie within the voxels of ``source``: half a voxel beyond outer centres, as ITK has it."""
     sizes = torch.tensor(source.shape[::-1], dtype=grid.dtype, device=grid.device)
-    return (grid.abs() <= sizes / (sizes - 1) + 1e-5).all(dim=-1)
+    x, y, z = (grid.abs() <= sizes / (sizes - 1) + 1e-5).unbind(-1)
+    return x & y & z

@@ -10,8 +10,8 @@ from scipy import ndimage
 from .field_sampling import inside
 from .geometry import Lattice, apply, corner_indices, covering_lattice, index_box
 from .intensity import Intensity
-from .labels import Marked, cropped, marks, name_of
-from .resampling import averaged, resample, world_grid
+from .labels import Marked, cropped, labelled_box, marks, name_of
+from .resampling import averaged, interpolated, world_grid
 from .volume import Volume, VolumeError, slabs
 from .warp import warp
 
@@ -49,7 +49,22 @@ def find_lungs(volume: Volume, intensity: Intensity) -> np.ndarray | None:
         return None
     closed = close_and_fill(lungs, coarse)
     soft = Volume(ndimage.gaussian_filter(closed.astype(np.float32), 0.5), coarse.ijk_to_ras)
-    return resample(soft, volume.lattice).array > 0.5
+    return more_than_half(soft, volume.lattice)
+
+
+def more_than_half(share: Volume, lattice: Lattice) -> np.ndarray:
+    """Where a share in [0, 1], linear between its voxels, is above 0.5 on another lattice: bool ``(K, J, I)``."""
+    found = np.zeros(lattice.shape, bool)
+    box = labelled_box(share.array > 0.5)
+    if box is None:
+        return found
+    first, last = (np.array([getattr(side, end) for side in box[::-1]]) for end in ("start", "stop"))
+    corners = first - 1 + corner_indices(tuple((last - first + 2)[::-1]))  # only between these can it be above 0.5
+    part, voxels = part_around(lattice, apply(share.ijk_to_ras, corners))
+    values, wanted = share.tensor(), found[voxels]
+    for planes, slab in slabs(part):
+        wanted[planes] = interpolated(values, share.lattice, slab)[0, 0].numpy() > 0.5
+    return found
 
 
 def lung_components(hu: np.ndarray, voxel_ml: float) -> np.ndarray | None:
@@ -94,13 +109,17 @@ def enclosure(tissue: np.ndarray) -> np.ndarray:
 
 def close_and_fill(mask: np.ndarray, lattice: Lattice) -> np.ndarray:
     """Close the gaps of vessels and fill holes, also where the mask runs out of the image."""
+    box = labelled_box(mask)
+    if box is None:
+        return mask
     voxels = round(CLOSING_MM / float(lattice.spacing_mm.min()))
-    padded = np.pad(mask, voxels, mode="edge")
+    rim = tuple(slice(max(side.start - 1, 0), side.stop + 1) for side in box)  # neither reaches beyond the mask's box
+    padded = np.pad(mask[rim], voxels, mode="edge")
     grown = ndimage.distance_transform_edt(~padded) <= voxels
     closed = ndimage.distance_transform_edt(grown) > voxels
-    filled = ndimage.binary_fill_holes(closed | padded)
-    inner = (slice(voxels, -voxels),) * 3
-    return filled[inner]
+    result = np.zeros_like(mask)
+    result[rim] = ndimage.binary_fill_holes(closed | padded)[(slice(voxels, -voxels),) * 3]
+    return result
 
 
 def mask_on(labels: Sequence[Volume | Marked], like: Volume) -> np.ndarray:
@@ -135,13 +154,18 @@ def mark(mask: np.ndarray, marked: Volume, lattice: Lattice) -> None:
     part = cropped(marked)
     if part is None:
         return
-    reached = apply(lattice.ras_to_ijk @ part.ijk_to_ras, corner_indices(part.array.shape, outer=True))
-    size = np.array(lattice.shape[::-1])
-    start = np.clip(np.floor(reached.min(axis=0)).astype(int), 0, size - 2)  # a lattice has two voxels along each axis
-    stop = np.clip(np.ceil(reached.max(axis=0)).astype(int) + 1, start + 2, size)
-    i, j, k = (slice(int(a), int(b)) for a, b in zip(start, stop, strict=True))
-    box, wanted, source = index_box(lattice, start, stop - start), mask[k, j, i], part.tensor()
+    box, voxels = part_around(lattice, apply(part.ijk_to_ras, corner_indices(part.array.shape, outer=True)))
+    wanted, source = mask[voxels], part.tensor()
     for planes, slab in slabs(box):
         grid = world_grid(slab, part.lattice)
         near = (warp(source, grid, mode="nearest")[0, 0] > 0) & inside(grid, part.lattice)[0]
         wanted[planes] |= near.numpy()
+
+
+def part_around(lattice: Lattice, points_ras: np.ndarray) -> tuple[Lattice, tuple[slice, slice, slice]]:
+    """The part of a lattice between points ``(N, 3)`` in RAS mm, and which voxels it is, along ``(k, j, i)``."""
+    between, size = apply(lattice.ras_to_ijk, points_ras), np.array(lattice.shape[::-1])
+    start = np.clip(np.floor(between.min(axis=0)).astype(int), 0, size - 2)  # a lattice has two voxels along each axis
+    stop = np.clip(np.ceil(between.max(axis=0)).astype(int) + 1, start + 2, size)
+    i, j, k = (slice(int(a), int(b)) for a, b in zip(start, stop, strict=True))
+    return index_box(lattice, start, stop - start), (k, j, i)

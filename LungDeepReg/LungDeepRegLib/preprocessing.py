@@ -8,6 +8,7 @@ import numpy as np
 
 from .geometry import Lattice, apply, corner_indices, index_box
 from .intensity import Intensity
+from .labels import labelled_box
 from .volume import Volume, block_mean, canonical
 
 MARGIN_MM = 12.0
@@ -55,7 +56,8 @@ def block_factors(lattice: Lattice, spacing_mm: float) -> list[int]:
 
 def working_spacing(volume: Volume, lungs: np.ndarray | None, voxel_budget: int) -> float:
     """The finest spacing in mm at which the lungs' box, or the whole image without a mask, keeps to a voxel number."""
-    shape = np.array(volume.array.shape) if lungs is None else np.ptp(np.argwhere(lungs), axis=0) + 1
+    box = None if lungs is None else labelled_box(lungs)
+    shape = np.array(volume.array.shape if box is None else [side.stop - side.start for side in box])
     extent = shape[::-1] * volume.lattice.spacing_mm + 2 * MARGIN_MM * (lungs is not None)
     spacing = LEAST_SPACING_MM
     while True:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-SLAB_VOXELS = 4_000_000
+SLAB_VOXELS = 1_000_000
 
 
 class VolumeError(ValueError):
@@ -122,6 +122,8 @@ def block_mean(volume: Volume, factors: list[int], read: Callable[[np.ndarray], 
     means = np.empty((k, j, i), np.float32)
     for plane in range(k):
         block = read(volume.array[plane * fk : (plane + 1) * fk, : j * fj, : i * fi])
-        means[plane] = block.reshape(fk, j, fj, i, fi).mean(axis=(0, 2, 4)) if max(factors) > 1 else block[0]
+        rows = block.sum(axis=0).reshape(j, fj, i * fi).sum(axis=1)
+        # Along i as a sum of every fi-th voxel: numpy is slow at sums over a few neighbours.
+        means[plane] = sum(rows[:, first::fi] for first in range(fi)) / np.float32(fi * fj * fk)
     blocks = index_box(volume.lattice, np.zeros(3), np.array([i, j, k]), np.array(factors))
     return Volume(means, blocks.ijk_to_ras, volume.name)

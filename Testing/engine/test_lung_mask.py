@@ -184,6 +184,19 @@ def test_vessels_are_closed_also_at_the_border():
     assert not found[:, 0].any()
 
 
+def test_a_lung_is_closed_alike_wherever_it_lies_in_its_image():
+    small = Lattice((24, 20, 22), np.diag([2.5, 2.5, 2.5, 1]))
+    blobs = ndimage.gaussian_filter(np.random.default_rng(0).normal(size=small.shape), 2) > 0.02
+    lung = np.pad(blobs[6:-6, 6:-6, 6:-6], 6)
+    around = ((9, 0), (3, 12), (0, 5))
+    padded = np.pad(lung, around)
+    found = close_and_fill(padded, Lattice(padded.shape, small.ijk_to_ras))
+    inner = tuple(slice(before, before + n) for (before, _), n in zip(around, lung.shape, strict=True))
+    assert found.sum() > lung.sum()
+    assert np.array_equal(found[inner], close_and_fill(lung, small))
+    assert found.sum() == found[inner].sum()
+
+
 # --- labels on other voxels
 
 

@@ -3,9 +3,19 @@
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from LungDeepRegLib.geometry import LPS_TO_RAS, Lattice, apply, canonical_axes, canonical_order, index_box
-from LungDeepRegLib.resampling import averaged, resample, world_grid
+import torch
+from LungDeepRegLib.geometry import (
+    LPS_TO_RAS,
+    Lattice,
+    apply,
+    canonical_axes,
+    canonical_order,
+    covering_lattice,
+    index_box,
+)
+from LungDeepRegLib.resampling import averaged, interpolated, parallel_axes, resample, world_grid
 from LungDeepRegLib.volume import Volume, VolumeError, block_mean, canonical, check_image, slabs
+from LungDeepRegLib.warp import warp
 from scipy.spatial.transform import Rotation
 
 OBLIQUE = Rotation.from_euler("xyz", [15, -20, 10], degrees=True).as_matrix()
@@ -231,6 +241,25 @@ def test_resampling_through_a_matrix_reads_where_the_matrix_points():
     matrix[:3, 3] = volume.ijk_to_ras[:3, 0]  # one voxel along i
     found = resample(volume, volume.lattice, matrix=matrix).array
     np.testing.assert_allclose(found[..., :-1], volume.array[..., 1:], atol=1e-4)
+
+
+@each_direction
+def test_axis_by_axis_is_as_position_by_position(name):
+    volume = noise(lattice(name))
+    coarse = covering_lattice(volume.lattice, 1.7, 2.0)  # canonical axes: others in order and sign than the volume's
+    assert (parallel_axes(coarse, volume.lattice) is None) == (name == "sheared")
+    for source, other in ((volume.lattice, coarse), (coarse, volume.lattice)):
+        values = torch.randn(1, 3, *source.shape, generator=torch.Generator().manual_seed(0))
+        expected = warp(values, world_grid(other, source))
+        assert torch.allclose(interpolated(values, source, other), expected, atol=1e-4)
+
+
+def test_axes_that_come_apart_are_not_parallel():
+    where = lattice("oblique", (40, 50, 60))
+    for degrees, parallel in ((1e-4, True), (0.1, False)):
+        turned = np.array(where.ijk_to_ras)
+        turned[:3, :3] = Rotation.from_euler("z", degrees, degrees=True).as_matrix() @ turned[:3, :3]
+        assert (parallel_axes(Lattice(where.shape, turned), where) is not None) == parallel
 
 
 @pytest.mark.parametrize("name", ["oblique", "left-handed", "coronal"])
