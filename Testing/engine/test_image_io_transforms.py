@@ -1,3 +1,4 @@
+import gzip
 import warnings
 from pathlib import Path
 from types import SimpleNamespace
@@ -108,6 +109,12 @@ def test_fields_that_simpleitk_wrote(tmp_path, suffix):
     again = read_quietly(path, field.lattice)
     assert again.lattice == field.lattice
     np.testing.assert_allclose(again.vectors, field.vectors, atol=1e-5)
+
+
+def test_compressed_nifti_holds_what_the_plain_one_holds(tmp_path):
+    for suffix in (".nii", ".nii.gz"):
+        write_transform(tmp_path / f"a{suffix}", wavy(lattice()))
+    assert gzip.decompress((tmp_path / "a.nii.gz").read_bytes()) == (tmp_path / "a.nii").read_bytes()
 
 
 def test_nifti_holds_ras_vectors_of_intent_1006(tmp_path):

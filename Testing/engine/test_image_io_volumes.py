@@ -172,6 +172,13 @@ def test_volumes_are_compressed(tmp_path, suffix):
     assert (tmp_path / f"a{suffix}").stat().st_size < 4000
 
 
+@pytest.mark.parametrize("dtype", [bool, np.int16, np.float32])
+def test_compressed_nifti_holds_what_the_plain_one_holds(tmp_path, dtype):
+    for suffix in (".nii", ".nii.gz"):
+        write_volume(tmp_path / f"a{suffix}", image(dtype))
+    assert gzip.decompress((tmp_path / "a.nii.gz").read_bytes()) == (tmp_path / "a.nii").read_bytes()
+
+
 def test_nifti_without_a_place_is_said(tmp_path):
     made = nibabel.Nifti1Image(image().array.T, None)
     nibabel.save(made, tmp_path / "nowhere.nii")

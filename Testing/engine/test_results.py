@@ -12,6 +12,8 @@ from LungDeepRegLib.displacement_field import DisplacementField
 from LungDeepRegLib.geometry import apply, covering_lattice
 from LungDeepRegLib.image_io import read_landmarks, read_transform, read_volume, write_volume
 from LungDeepRegLib.intensity import Intensity
+from LungDeepRegLib.metrics import jacobian_determinant
+from LungDeepRegLib.resampling import resample
 from LungDeepRegLib.results.folder import write_result
 from LungDeepRegLib.results.images import by_world_identity, difference, jacobian_volume, stored
 from LungDeepRegLib.results.output_files import Findings, inverse_of, is_ours, remarks, warped_landmarks, write_files
@@ -203,6 +205,14 @@ def test_jacobian_of_the_identity_is_one_everywhere(made):
     assert np.allclose(jacobian_volume(phi, lattice).array, 1, atol=1e-5)
 
 
+def test_jacobian_has_no_digits_that_tell_nothing(made):
+    found = jacobian_volume(made.phi, made.pair.fixed.lattice).array
+    whole = Volume(jacobian_determinant(made.phi), made.phi.lattice.ijk_to_ras)
+    exact = resample(whole, made.pair.fixed.lattice).array
+    assert np.array_equal(found * 2**13, np.rint(found * 2**13))
+    assert 0 < np.abs(found - exact).max() <= 1.001 * 2**-14
+
+
 class TestRemarks:
     def test_images_that_do_not_meet_before_registration(self, made):
         away = made.pair.moving.ijk_to_ras.copy()
@@ -332,7 +342,7 @@ class TestWriteResult:
         def full(*args, **kwargs):
             raise OSError(errno.ENOSPC, "No space left on device")
 
-        monkeypatch.setattr("nibabel.save", full)
+        monkeypatch.setattr("LungDeepRegLib.image_io.nifti.compressed", full)
         with pytest.raises(OutputError, match=r"out/\w+\.nii\.gz: can't be written, the disk is full"):
             write_result(tmp_path / "out", phantom.fixed, phantom.moving, registered)
         assert not any(tmp_path.iterdir())

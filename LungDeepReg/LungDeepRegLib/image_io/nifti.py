@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import warnings
+import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .files import FileError, ImageWarning, reading, three_axes, writing
+from .files import FileError, ImageWarning, extension, reading, three_axes, writing
 
 if TYPE_CHECKING:
     import nibabel
@@ -72,8 +74,7 @@ def smallest_integers(array: np.ndarray) -> np.ndarray:
 def write_nifti(path: Path, data: np.ndarray, ijk_to_ras: np.ndarray, *, intent: int | None = None) -> None:
     """Write voxels ``(I, J, K, ...)``, with sform and qform of code 1 (scanner coordinates).
 
-    A sheared matrix is written as sform only, since a qform can't hold it: then no reader takes a wrong one. nibabel
-    compresses at gzip's level 1, which is quick.
+    A sheared matrix is written as sform only, since a qform can't hold it: then no reader takes a wrong one.
     """
     import nibabel
 
@@ -84,7 +85,30 @@ def write_nifti(path: Path, data: np.ndarray, ijk_to_ras: np.ndarray, *, intent:
     if intent is not None:
         image.header.set_intent(intent)
     with writing(path):
-        nibabel.save(image, path)
+        if extension(path) == ".nii":
+            nibabel.save(image, path)
+            return
+        with path.open("wb") as file:
+            file.writelines(compressed(image))
+
+
+def compressed(image: nibabel.Nifti1Image) -> Iterator[bytes]:
+    """A .nii.gz file, part by part, at gzip's quickest level.
+
+    Only scalars that aren't whole numbers are searched for strings that recur. Elsewhere there are noise and runs: to
+    look for runs alone takes half the time, or for vectors a third, and makes files of the same size within a tenth.
+    """
+    data: Any = image.dataobj
+    smooth = data.ndim == 3 and data.dtype.kind == "f"
+    strategy = zlib.Z_DEFAULT_STRATEGY if smooth else zlib.Z_RLE
+    packer = zlib.compressobj(1, zlib.DEFLATED, 16 + zlib.MAX_WBITS, zlib.DEF_MEM_LEVEL, strategy)
+    image.update_header()
+    image.header.set_data_offset(image.header.single_vox_offset)
+    image.header.set_slope_inter(1, 0)
+    yield packer.compress(image.header.binaryblock + bytes(4))  # no extensions
+    for part in data.T:
+        yield packer.compress(np.ascontiguousarray(part).data)
+    yield packer.flush()
 
 
 def is_sheared(ijk_to_ras: np.ndarray) -> bool:
