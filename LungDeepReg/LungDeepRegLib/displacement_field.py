@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .geometry import Lattice, apply
-from .volume import Volume
+from .volume import Volume, part_around, slabs
 
 if TYPE_CHECKING:
     import torch
@@ -59,7 +59,10 @@ class DisplacementField:
     @classmethod
     def from_displacement(cls, displacement: Callable[[np.ndarray], np.ndarray], lattice: Lattice) -> DisplacementField:
         """The field of a function that takes points ``(N, 3)`` in RAS mm to their displacement in mm."""
-        return cls(displacement(lattice_points(lattice)).reshape(*lattice.shape, 3), lattice)
+        vectors = np.empty((*lattice.shape, 3), np.float32)
+        for planes, slab in slabs(lattice):
+            vectors[planes] = displacement(lattice_points(slab)).reshape(*slab.shape, 3)
+        return cls(vectors, lattice)
 
     def tensor(self, device: torch.device | str = "cpu") -> Tensor:
         """u as ``(1, 3, K, J, I)`` float32."""
@@ -71,8 +74,12 @@ class DisplacementField:
         """phi of points ``(..., 3)`` in RAS mm."""
         from .field_sampling import displaced
 
-        points = np.asarray(points_ras, dtype=np.float64)
-        return displaced(self.tensor().double(), self.lattice, points.reshape(-1, 3)).reshape(points.shape)
+        points = np.asarray(points_ras, dtype=np.float64).reshape(-1, 3)
+        if not len(points):
+            return points.reshape(np.shape(points_ras))
+        lattice, voxels = part_around(self.lattice, points)
+        part = DisplacementField(self.vectors[voxels], lattice)  # only what is needed is turned to double precision
+        return displaced(part.tensor().double(), lattice, points).reshape(np.shape(points_ras))
 
     def on(self, lattice: Lattice) -> DisplacementField:
         """The same map with its vectors on another lattice, linearly interpolated."""

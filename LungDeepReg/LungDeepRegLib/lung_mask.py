@@ -8,11 +8,11 @@ import numpy as np
 from scipy import ndimage
 
 from .field_sampling import inside
-from .geometry import Lattice, apply, corner_indices, covering_lattice, index_box
+from .geometry import Lattice, apply, corner_indices, covering_lattice
 from .intensity import Intensity
 from .labels import Marked, cropped, labelled_box, marks, name_of
 from .resampling import averaged, interpolated, world_grid
-from .volume import Volume, VolumeError, slabs
+from .volume import Volume, VolumeError, part_around, slabs
 from .warp import warp
 
 WORKING_SPACING_MM = 2.5
@@ -160,12 +160,3 @@ def mark(mask: np.ndarray, marked: Volume, lattice: Lattice) -> None:
         grid = world_grid(slab, part.lattice)
         near = (warp(source, grid, mode="nearest")[0, 0] > 0) & inside(grid, part.lattice)[0]
         wanted[planes] |= near.numpy()
-
-
-def part_around(lattice: Lattice, points_ras: np.ndarray) -> tuple[Lattice, tuple[slice, slice, slice]]:
-    """The part of a lattice between points ``(N, 3)`` in RAS mm, and which voxels it is, along ``(k, j, i)``."""
-    between, size = apply(lattice.ras_to_ijk, points_ras), np.array(lattice.shape[::-1])
-    start = np.clip(np.floor(between.min(axis=0)).astype(int), 0, size - 2)  # a lattice has two voxels along each axis
-    stop = np.clip(np.ceil(between.max(axis=0)).astype(int) + 1, start + 2, size)
-    i, j, k = (slice(int(a), int(b)) for a, b in zip(start, stop, strict=True))
-    return index_box(lattice, start, stop - start), (k, j, i)

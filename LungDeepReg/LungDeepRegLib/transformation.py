@@ -6,6 +6,7 @@ import numpy as np
 
 from .displacement_field import DisplacementField, lattice_points
 from .geometry import Lattice, apply, corner_indices, covering_lattice, index_box, orthonormal_axes
+from .volume import slabs
 
 FIELD_SPACING_MM = 5.0
 """Spacing of a field that holds an affine map only."""
@@ -25,9 +26,11 @@ def written_field(matrix: np.ndarray, residual: DisplacementField | None, fixed:
     if residual is None:
         return DisplacementField.from_matrix(matrix, covering_lattice(fixed, FIELD_SPACING_MM, FIELD_SPACING_MM))
     lattice = extended(residual.lattice, fixed)
-    x = lattice_points(lattice)
-    v = residual.on(lattice).vectors.reshape(-1, 3)
-    return DisplacementField((apply(matrix, x + v) - x).reshape(*lattice.shape, 3), lattice)
+    vectors = residual.on(lattice).vectors
+    for planes, slab in slabs(lattice):
+        x, v = lattice_points(slab), vectors[planes].reshape(-1, 3)
+        vectors[planes] = (apply(matrix, x + v) - x).reshape(*slab.shape, 3)
+    return DisplacementField(vectors, lattice)
 
 
 def extended(lattice: Lattice, fixed: Lattice) -> Lattice:

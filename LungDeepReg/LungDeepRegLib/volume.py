@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .geometry import GeometryError, Lattice, canonical_order, index_box
+from .geometry import GeometryError, Lattice, apply, canonical_order, index_box
 
 if TYPE_CHECKING:
     import torch
@@ -93,6 +93,15 @@ def slabs(lattice: Lattice, voxels: int = SLAB_VOXELS) -> list[tuple[slice, Latt
         (slice(a, b), index_box(lattice, np.array([0, 0, a]), np.array([*lattice.shape[:0:-1], b - a])))
         for a, b in zip(starts, stops, strict=True)
     ]
+
+
+def part_around(lattice: Lattice, points_ras: np.ndarray) -> tuple[Lattice, tuple[slice, slice, slice]]:
+    """The part of a lattice between points ``(N, 3)`` in RAS mm, and which voxels it is, along ``(k, j, i)``."""
+    between, size = apply(lattice.ras_to_ijk, points_ras), np.array(lattice.shape[::-1])
+    start = np.clip(np.floor(between.min(axis=0)).astype(int), 0, size - 2)  # a lattice has two voxels along each axis
+    stop = np.clip(np.ceil(between.max(axis=0)).astype(int) + 1, start + 2, size)
+    i, j, k = (slice(int(a), int(b)) for a, b in zip(start, stop, strict=True))
+    return index_box(lattice, start, stop - start), (k, j, i)
 
 
 def canonical(volume: Volume) -> Volume:

@@ -93,6 +93,17 @@ def test_beyond_the_lattice_the_border_displacement_goes_on():
     np.testing.assert_allclose(field(beyond) - beyond, field(border) - border, atol=1e-6)
 
 
+@pytest.mark.parametrize("at", [[3.3, 4.6, 5.5], [-7, 4, 5], [40, 41.5, 42], [0, 0, 0]])
+def test_a_point_alone_goes_where_it_goes_among_all(at):
+    field = wavy(lattice("oblique"))
+    around = apply(field.lattice.ijk_to_ras, np.concatenate([[at], np.random.default_rng(0).uniform(-9, 30, (50, 3))]))
+    np.testing.assert_allclose(field(around[:1]), field(around)[:1], atol=1e-9)
+
+
+def test_no_points_go_nowhere():
+    assert wavy(lattice("oblique"))(np.empty((0, 3))).shape == (0, 3)
+
+
 @each_direction
 def test_the_map_on_another_lattice_is_the_same_map(name):
     field = DisplacementField.from_matrix(affine(), covering_lattice(lattice("axial"), 3.0, 12.0))

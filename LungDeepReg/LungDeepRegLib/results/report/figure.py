@@ -12,7 +12,7 @@ from ...displacement_field import DisplacementField
 from ...html_report import Picture
 from ..pair import Pair
 from .columns import Column, columns
-from .extracts import extracts
+from .extracts import extracts, png
 from .header import draw_header
 from .slices import Slice, slices
 from .style import BACKGROUND, FAINT, NOWHERE, TEXT
@@ -55,8 +55,10 @@ def write_report(
 
     figure, layout, titles = drawn(pair, phi, summary, alignment)
     canvas = FigureCanvasAgg(figure)
-    canvas.print_png(path, pil_kwargs={"compress_level": 3})
-    return extracts(np.asarray(canvas.buffer_rgba()), layout, titles, HEADER_PX, LEFT_PX)
+    canvas.draw()
+    pixels = np.asarray(canvas.buffer_rgba())
+    path.write_bytes(png(pixels))
+    return extracts(pixels, layout, titles, HEADER_PX, LEFT_PX)
 
 
 def draw_report(
