@@ -166,12 +166,17 @@ class RegistrationNetwork(nn.Module):
         Raises:
             NetworkError: Images of other shapes.
         """
-        if fixed.shape != moving.shape or fixed.ndim != 5 or fixed.shape[1] != 1 or min(fixed.shape[2:]) < 2:
-            msg = f"found fixed {tuple(fixed.shape)}, moving {tuple(moving.shape)}, expected the same (B, 1, K, J, I)"
-            raise NetworkError(msg)
+        expect_images(fixed, moving)
         features = self.encoder(moving, fixed)
         affine = self.linear_branch(features) if use_linear and self.linear_branch is not None else None
         return compose(self.deformable_branch(features), affine, self.config.anchor)
+
+
+def expect_images(fixed: Tensor, moving: Tensor) -> None:
+    """Raise a NetworkError unless these are two images ``(B, 1, K, J, I)`` of one shape."""
+    if fixed.shape != moving.shape or fixed.ndim != 5 or fixed.shape[1] != 1 or min(fixed.shape[2:]) < 2:
+        msg = f"found fixed {tuple(fixed.shape)}, moving {tuple(moving.shape)}, expected the same (B, 1, K, J, I)"
+        raise NetworkError(msg)
 
 
 class Encoder(nn.Module):
@@ -203,7 +208,11 @@ class LinearBranch(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """A, ``(B, 3, 4)``, in float32."""
         with full_precision(features.device):
-            return self.matrix(channel_means(features)).reshape(-1, 3, 4)
+            return self.of_means(channel_means(features))
+
+    def of_means(self, means: Tensor) -> Tensor:
+        """A of the features' means ``(B, C)``."""
+        return self.matrix(means).reshape(-1, 3, 4)
 
 
 class DeformableBranch(nn.Module):
@@ -235,8 +244,12 @@ class SqueezeExcitation(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """The features ``(B, C, K, J, I)``, scaled."""
-        scale = torch.sigmoid(self.excite(torch.relu(self.squeeze(channel_means(features)))))
+        scale = self.scale(channel_means(features))
         return features * scale[:, :, None, None, None].to(features.dtype)
+
+    def scale(self, means: Tensor) -> Tensor:
+        """The numbers in (0, 1) for means, both ``(B, C)``."""
+        return torch.sigmoid(self.excite(torch.relu(self.squeeze(means))))
 
 
 def convolution_block(channels_in: int, channels_out: int, dilation: int = 1) -> nn.Sequential:

@@ -13,6 +13,7 @@ from .checkpoint import Checkpoint
 from .displacement_field import DisplacementField, lattice_points
 from .field_sampling import sampling_grid
 from .geometry import Lattice, apply, canonical_axes, index_box
+from .network_inference import infer
 from .preprocessing import Prepared
 from .resampling import averaged
 from .volume import Volume, averaging_factors, block_mean
@@ -71,9 +72,8 @@ def predict(
         spacing = tuple(mm * scale for mm in config.lattice_spacing_mm)
         lattice = network_lattice(shape, spacing, fixed)  # type: ignore[arg-type]
         images = on_lattice(fixed.image, lattice), on_lattice(aligned, lattice, found)
-        with torch.inference_mode():
-            output = network(*(image.tensor(device) for image in images), use_linear=use_linear)
-            voxels = output.displacement()[0].movedim(0, -1).cpu().numpy()
+        output = infer(network, *(image.tensor(device) for image in images), use_linear=use_linear)
+        voxels = output.displacement()[0].movedim(0, -1).cpu().numpy()
         step = DisplacementField(voxels @ lattice.ijk_to_ras[:3, :3].T.astype(np.float32), lattice)
         found = step if found is None else after(found, step)
     assert found is not None

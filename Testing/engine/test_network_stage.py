@@ -5,11 +5,13 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from LungDeepRegLib import network_stage
 from LungDeepRegLib.checkpoint import Checkpoint
 from LungDeepRegLib.displacement_field import DisplacementField
 from LungDeepRegLib.geometry import Lattice, apply, canonical_axes
 from LungDeepRegLib.intensity import Intensity
 from LungDeepRegLib.network import NetworkConfig, RegistrationNetwork
+from LungDeepRegLib.network_inference import infer
 from LungDeepRegLib.network_stage import after, network_lattice, on_lattice, predict
 from LungDeepRegLib.preprocessing import prepare
 from LungDeepRegLib.volume import Volume
@@ -92,12 +94,17 @@ def test_without_the_linear_branch_its_translation_is_gone():
     assert not v.vectors.any()
 
 
-class Spy(RegistrationNetwork):
-    """Keeps what it was shown."""
+@pytest.fixture
+def shown(monkeypatch):
+    """The images that the network was last shown."""
+    kept = []
 
-    def forward(self, fixed, moving, *, use_linear=True):
-        self.shown = fixed, moving
-        return super().forward(fixed, moving, use_linear=use_linear)
+    def spy(network, fixed, moving, *, use_linear):
+        kept[:] = fixed, moving
+        return infer(network, fixed, moving, use_linear=use_linear)
+
+    monkeypatch.setattr(network_stage, "infer", spy)
+    return kept
 
 
 def ramp(where):
@@ -107,7 +114,7 @@ def ramp(where):
 
 
 @each_direction
-def test_it_is_shown_both_images_through_the_alignment(name):
+def test_it_is_shown_both_images_through_the_alignment(name, shown):
     wide = np.eye(4)
     wide[:3, :3] = DIRECTIONS[name] * 4.0
     shape = (30, 32, 31)
@@ -116,12 +123,12 @@ def test_it_is_shown_both_images_through_the_alignment(name):
     fixed = prepare(Volume(ramp(where), wide), UNIT, None, 1.25)
     # the moving image is the same tissue elsewhere in the world
     moving = prepare(Volume(ramp(where), MATRIX @ wide), UNIT, None, 1.25)
-    network = Spy(TINY).eval()
-    predict(fixed, moving, MATRIX, Checkpoint(network, {}), use_linear=True)
+    predict(fixed, moving, MATRIX, checkpoint(), use_linear=True)
     expected = ramp(network_lattice(TINY.lattice_shape, TINY.lattice_spacing_mm, fixed))
-    for shown in network.shown:
-        assert shown.shape == (1, 1, *TINY.lattice_shape)
-        np.testing.assert_allclose(shown[0, 0].numpy(), expected, atol=2e-3)
+    assert len(shown) == 2
+    for image_shown in shown:
+        assert image_shown.shape == (1, 1, *TINY.lattice_shape)
+        np.testing.assert_allclose(image_shown[0, 0].numpy(), expected, atol=2e-3)
 
 
 def test_the_network_is_left_as_it_was_and_its_answer_is_the_same_again():
@@ -140,7 +147,7 @@ def test_the_network_is_left_as_it_was_and_its_answer_is_the_same_again():
 
 
 @each_direction
-def test_each_pass_looks_at_the_moving_image_as_moved_so_far(name):
+def test_each_pass_looks_at_the_moving_image_as_moved_so_far(name, shown):
     """Two passes of one network that moves by a fixed number of voxels, on lattices of 12 and of 6 mm."""
     wide = np.eye(4)
     wide[:3, :3] = DIRECTIONS[name] * 4.0
@@ -150,7 +157,7 @@ def test_each_pass_looks_at_the_moving_image_as_moved_so_far(name):
     fixed = prepare(Volume(ramp(where), wide), UNIT, None, 1.25)
     moving = prepare(Volume(ramp(where), MATRIX @ wide), UNIT, None, 1.25)
     config = dataclasses.replace(TINY, passes=(2.0, 1.0))
-    network = Spy(config).eval()
+    network = RegistrationNetwork(config).eval()
     coarse_voxels = [round(n / 2) for n in TINY.lattice_shape]
     with torch.no_grad():  # half a voxel of either lattice along i: in grid units that depends on the lattice
         network.linear_branch.matrix.bias[3] = 0.1
@@ -159,7 +166,7 @@ def test_each_pass_looks_at_the_moving_image_as_moved_so_far(name):
     first, second = (0.1 / 2 * (max(n) - 1) * mm for n, mm in ((coarse_voxels, 12.0), (TINY.lattice_shape, 6.0)))
     assert v.lattice.shape == TINY.lattice_shape
     np.testing.assert_allclose(v.vectors, np.broadcast_to(axes[:, 0] * (first + second), v.vectors.shape), atol=1e-3)
-    shown_fixed, shown_moving = (image[0, 0].numpy() for image in network.shown)
+    shown_fixed, shown_moving = (image[0, 0].numpy() for image in shown)
     slope = np.array([0.003, -0.002, 0.004]) @ axes[:, 0]
     np.testing.assert_allclose(shown_moving, shown_fixed + slope * first, atol=2e-3)
 
