@@ -105,8 +105,7 @@ class DisplacementField:
         """
         from .field_sampling import sampled
 
-        warped, covered = sampled(moving, self.tensor(), self.lattice, lattice, mode)
-        warped[~covered] = fill
+        warped, covered = sampled(moving, self.tensor(), self.lattice, lattice, fill, mode)
         return Volume(warped, lattice.ijk_to_ras, f"{moving.name} warped"), covered
 
 

@@ -27,12 +27,12 @@ def vectors_on(u: Tensor, u_lattice: Lattice, lattice: Lattice) -> np.ndarray:
 
 
 def sampled(
-    moving: Volume, u: Tensor, u_lattice: Lattice, lattice: Lattice, mode: str
+    moving: Volume, u: Tensor, u_lattice: Lattice, lattice: Lattice, fill: float, mode: str
 ) -> tuple[np.ndarray, np.ndarray]:
     """``moving(x + u(x))`` at the voxel centres x of a lattice, slab by slab, see :meth:`DisplacementField.warp`.
 
     Returns:
-        The values ``(K, J, I)``, border values going on beyond the moving image, and where it covers them, bool.
+        The values ``(K, J, I)``, ``fill`` beyond the moving image, and where it covers them, bool.
     """
     dtype = moving.array.dtype if mode == "nearest" else np.float32
     values, covered = np.empty(lattice.shape, dtype), np.empty(lattice.shape, bool)
@@ -40,7 +40,7 @@ def sampled(
     for planes, slab in slabs(lattice):
         grid = sampling_grid(u, u_lattice, slab, moving.lattice)
         covered[planes] = inside(grid, moving.lattice)[0].numpy()
-        values[planes] = warp(image, grid, mode=mode)[0, 0].numpy()
+        values[planes] = np.where(covered[planes], warp(image, grid, mode=mode)[0, 0].numpy(), fill)
     return values, covered
 
 

@@ -55,13 +55,25 @@ def jacobian_determinant(field: DisplacementField) -> np.ndarray:
 
     Above 1 the moving image is larger there than the fixed one: volumes grow from fixed to moving.
     """
-    ijk_to_ras = field.lattice.ijk_to_ras[:3, :3]
-    along_i, along_j, along_k = (
-        np.gradient(field.vectors, axis=axis) + column
-        for axis, column in zip((2, 1, 0), ijk_to_ras.T.astype(np.float32), strict=True)
-    )
-    determinant = np.einsum("kjid,kjid->kji", np.cross(along_i, along_j), along_k)
-    return determinant / np.float32(np.linalg.det(ijk_to_ras))
+    ijk_to_ras, u = field.lattice.ijk_to_ras[:3, :3], components(field)
+    along = [
+        np.gradient(u, axis=axis) + column[:, None, None, None]
+        for axis, column in zip((3, 2, 1), ijk_to_ras.T.astype(np.float32), strict=True)
+    ]
+    return determinant(*along) / np.float32(np.linalg.det(ijk_to_ras))
+
+
+def components(field: DisplacementField) -> np.ndarray:
+    """A field's vectors as three arrays, ``(3, K, J, I)``."""
+    return np.ascontiguousarray(np.moveaxis(field.vectors, -1, 0))
+
+
+def determinant(a: np.ndarray, b: np.ndarray, c: np.ndarray) -> np.ndarray:
+    """``det(a, b, c)`` of vectors, their components along the first axis; numpy's own cross product is slow."""
+    found = a[0] * (b[1] * c[2] - b[2] * c[1])
+    found += a[1] * (b[2] * c[0] - b[0] * c[2])
+    found += a[2] * (b[0] * c[1] - b[1] * c[0])
+    return found
 
 
 def least_corner_determinant(field: DisplacementField) -> np.ndarray:
@@ -71,16 +83,17 @@ def least_corner_determinant(field: DisplacementField) -> np.ndarray:
     meet there.
     """
     ijk_to_ras = field.lattice.ijk_to_ras[:3, :3].astype(np.float32)
-    edges = [np.diff(field.vectors, axis=axis) + column for axis, column in zip((2, 1, 0), ijk_to_ras.T, strict=True)]
+    u = components(field)
+    along = zip((3, 2, 1), ijk_to_ras.T, strict=True)
+    edges = [np.diff(u, axis=axis) + column[:, None, None, None] for axis, column in along]
     voxel_volume = np.linalg.det(ijk_to_ras)
     k, j, i = (n - 1 for n in field.lattice.shape)
     least = np.full((k, j, i), np.inf, np.float32)
     for a, b, c in product((0, 1), repeat=3):
-        along_i = edges[0][b : b + k, c : c + j]
-        along_j = edges[1][b : b + k, :, a : a + i]
-        along_k = edges[2][:, c : c + j, a : a + i]
-        determinant = np.einsum("kjid,kjid->kji", np.cross(along_i, along_j), along_k) / voxel_volume
-        np.minimum(least, determinant, out=least)
+        along_i = edges[0][:, b : b + k, c : c + j]
+        along_j = edges[1][:, b : b + k, :, a : a + i]
+        along_k = edges[2][:, :, c : c + j, a : a + i]
+        np.minimum(least, determinant(along_i, along_j, along_k) / voxel_volume, out=least)
     return least
 
 

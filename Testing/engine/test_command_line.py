@@ -485,7 +485,7 @@ class TestBadInput:
         def full(*args, **kwargs):
             raise OSError(errno.ENOSPC, "No space left on device")
 
-        monkeypatch.setattr("nibabel.save", full)
+        monkeypatch.setattr("LungDeepRegLib.image_io.nifti.compressed", full)
         command = ["register", *files.images, *files.masks, "--alignment", "none", "--refine", "off"]
         said = failing(capsys, [*command, "--out", tmp_path / "out"], 5, "the disk is full", "No space left")
         assert str(tmp_path / "out" / "") in said

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from argparse import Namespace
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,8 +42,8 @@ def read_pair(args: Namespace) -> Inputs:
         LandmarkError: Landmarks outside their image, or that can't be paired.
     """
     check_different(args)
-    fixed = read_volume(args.fixed, args.series_fixed)
-    moving = read_volume(args.moving, args.series_moving)
+    with ThreadPoolExecutor() as pool:
+        fixed, moving = pool.map(read_volume, (args.fixed, args.moving), (args.series_fixed, args.series_moving))
     fixed_mask = read_mask(args.fixed_mask, fixed) if args.fixed_mask else None
     moving_mask = read_mask(args.moving_mask, moving) if args.moving_mask else None
     fixed_landmarks = landmarks_in(args.fixed_landmarks, fixed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 
 from ..displacement_field import DisplacementField
 from ..field_sampling import inside, sampling_grid
@@ -10,7 +11,7 @@ from ..geometry import Lattice, apply, corner_indices, covering_lattice, index_b
 from ..intensity import comparable_readings
 from ..labels import cropped
 from ..metrics import jacobian_determinant
-from ..resampling import resample, world_grid
+from ..resampling import interpolated, world_grid
 from ..volume import Volume, slabs
 from ..warp import warp
 from .pair import Pair
@@ -160,14 +161,14 @@ def difference(pair: Pair, warped: Volume, covered: np.ndarray) -> Volume:
         int16 where all stored values are integers and the differences fit, int32 if they don't, otherwise float32.
     """
     read_moving, read_fixed = comparable_readings(pair.moving_intensity, pair.fixed_intensity)
-    result = np.empty(warped.array.shape, np.float32)
-    for planes, _ in slabs(warped.lattice):
-        result[planes] = read_moving(warped.array[planes]) - read_fixed(pair.fixed.array[planes])
-    result[~covered] = 0
     integers = pair.modality is not None and warped.array.dtype.kind in "iu" and pair.fixed.array.dtype.kind in "iu"
-    if integers:
-        small = max(result.max(), -result.min()) < np.iinfo(np.int16).max
-        result = np.rint(result, out=result).astype(np.int16 if small else np.int32)
+    result: np.ndarray = np.empty(warped.array.shape, np.int16 if integers else np.float32)
+    for planes, _ in slabs(warped.lattice):
+        part = read_moving(warped.array[planes]) - read_fixed(pair.fixed.array[planes])
+        part = np.where(covered[planes], np.rint(part) if integers else part, np.float32(0))
+        if result.dtype == np.int16 and max(part.max(), -part.min()) >= np.iinfo(np.int16).max:
+            result = result.astype(np.int32)
+        result[planes] = part
     return Volume(result, pair.fixed.ijk_to_ras, f"{warped.name} minus {pair.fixed.name}")
 
 
@@ -181,9 +182,9 @@ def jacobian_volume(phi: DisplacementField, lattice: Lattice) -> Volume:
 
     In steps of :data:`JACOBIAN_STEP`: the digits beyond tell nothing, but compress to more than twice the size.
     """
-    determinant = resample(Volume(jacobian_determinant(phi), phi.lattice.ijk_to_ras, "jacobian"), lattice)
-    for planes, _ in slabs(lattice):
-        part = determinant.array[planes]
-        np.rint(part / JACOBIAN_STEP, out=part)
-        part *= JACOBIAN_STEP
-    return determinant
+    determinant = torch.from_numpy(jacobian_determinant(phi))[None, None]
+    found = np.empty(lattice.shape, np.float32)
+    for planes, slab in slabs(lattice):
+        found[planes] = np.rint(interpolated(determinant, phi.lattice, slab)[0, 0].numpy() / JACOBIAN_STEP)
+        found[planes] *= JACOBIAN_STEP
+    return Volume(found, lattice.ijk_to_ras, "jacobian")

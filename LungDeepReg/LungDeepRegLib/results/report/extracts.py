@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import zlib
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -60,13 +59,9 @@ def extracts(pixels: np.ndarray, layout: Layout, titles: list[str], header_px: i
 
 
 def png(pixels: np.ndarray) -> bytes:
-    """An array ``(H, W, 3 or 4)`` as a PNG file, opaque.
-
-    Compressed by its runs of one byte only, which takes a quarter of the time and makes it a tenth larger.
-    """
+    """An array ``(H, W, 3 or 4)`` as a PNG file, opaque."""
     from matplotlib.image import imsave
 
     stream = io.BytesIO()
-    kind = {"compress_level": 1, "compress_type": zlib.Z_RLE}
-    imsave(stream, np.ascontiguousarray(pixels[..., :3]), format="png", pil_kwargs=kind)
+    imsave(stream, np.ascontiguousarray(pixels[..., :3]), format="png", pil_kwargs={"compress_level": 3})
     return stream.getvalue()
