@@ -36,9 +36,9 @@ def sampled(
     """
     dtype = moving.array.dtype if mode == "nearest" else np.float32
     values, covered = np.empty(lattice.shape, dtype), np.empty(lattice.shape, bool)
-    image = moving.tensor()
+    image, shift = moving.tensor(), grid_shift(u, moving.lattice)
     for planes, slab in slabs(lattice):
-        grid = sampling_grid(u, u_lattice, slab, moving.lattice)
+        grid = shifted_grid(shift, u_lattice, slab, moving.lattice)
         covered[planes] = inside(grid, moving.lattice)[0].numpy()
         values[planes] = np.where(covered[planes], warp(image, grid, mode=mode)[0, 0].numpy(), fill)
     return values, covered
@@ -53,9 +53,19 @@ def sampling_grid(u: Tensor, u_lattice: Lattice, lattice: Lattice, source: Latti
         lattice: The voxels x.
         source: The lattice of the image to be sampled.
     """
+    return shifted_grid(grid_shift(u, source), u_lattice, lattice, source)
+
+
+def grid_shift(u: Tensor, source: Lattice) -> Tensor:
+    """A displacement ``(1, 3, K', J', I')`` in RAS mm in the units and along the axes of a lattice's grid."""
     rotation = torch.as_tensor(source.ras_to_grid[:3, :3].copy(), dtype=u.dtype, device=u.device)
-    at_x = interpolated(torch.einsum("cd,bdkji->bckji", rotation, u), u_lattice, lattice)
-    return at_x.movedim(1, -1).add_(world_grid(lattice, source, device=str(u.device)))
+    return torch.einsum("cd,bdkji->bckji", rotation, u)
+
+
+def shifted_grid(shift: Tensor, shift_lattice: Lattice, lattice: Lattice, source: Lattice) -> Tensor:
+    """:func:`sampling_grid` of a displacement that :func:`grid_shift` has turned, once for all slabs of ``lattice``."""
+    at_x = interpolated(shift, shift_lattice, lattice)
+    return at_x.movedim(1, -1).add_(world_grid(lattice, source, device=str(shift.device)))
 
 
 def inside(grid: Tensor, source: Lattice) -> Tensor:

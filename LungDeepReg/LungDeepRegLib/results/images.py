@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from ..displacement_field import DisplacementField
-from ..field_sampling import inside, sampling_grid
+from ..field_sampling import grid_shift, inside, shifted_grid
 from ..geometry import Lattice, apply, corner_indices, covering_lattice, index_box
 from ..intensity import comparable_readings
 from ..labels import cropped
@@ -74,9 +74,9 @@ def warped_mask(phi: DisplacementField, mask: np.ndarray, moving: Lattice, latti
     if box is None or marked is None:
         return result
     part, voxels = box
-    wanted, image, u = result[voxels], marked.tensor(), phi.tensor()
+    wanted, image, shift = result[voxels], marked.tensor(), grid_shift(phi.tensor(), marked.lattice)
     for planes, slab in slabs(part):
-        grid = sampling_grid(u, phi.lattice, slab, marked.lattice)
+        grid = shifted_grid(shift, phi.lattice, slab, marked.lattice)
         wanted[planes] = warp(image, grid, mode="nearest")[0, 0].numpy() > 0
     return result
 
