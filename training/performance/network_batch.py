@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from LungDeepRegLib.checkpoint import BUNDLED, load_checkpoint
 from LungDeepRegLib.commands.process import forget_peak_memory
+from LungDeepRegLib.network_inference import infer
 
 from ..benchmarking.job import peak_memory_mb
 
@@ -22,18 +23,17 @@ REPEATS = 5
 
 
 def measured(batch: int, weights: Path, repeats: int = REPEATS) -> dict[str, float | None]:
-    """Median seconds of a forward pass of so many pairs on the network's own lattice, and the most memory it took."""
+    """Median seconds of what registrations run, for so many pairs on the network's lattice, and the most memory."""
     checkpoint = load_checkpoint(weights)
     generator = torch.Generator().manual_seed(0)
     images = torch.rand(2, batch, 1, *checkpoint.config.lattice_shape, generator=generator)
-    times = []
-    with torch.inference_mode():
-        checkpoint.network.eval()(*images)
-        forget_peak_memory()
-        for _ in range(repeats):
-            started = time.perf_counter()
-            checkpoint.network(*images)
-            times.append(time.perf_counter() - started)
+    network, times = checkpoint.network.eval(), []
+    infer(network, *images)
+    forget_peak_memory()
+    for _ in range(repeats):
+        started = time.perf_counter()
+        infer(network, *images)
+        times.append(time.perf_counter() - started)
     return {"seconds": float(np.median(times)), "peak_memory_mb": peak_memory_mb()}
 
 
