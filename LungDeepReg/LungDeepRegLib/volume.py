@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-SLAB_VOXELS = 1_000_000
+SLAB_VOXELS = 2_000_000
 
 
 class VolumeError(ValueError):
