@@ -61,7 +61,7 @@ def measured(case: Case, checkpoint: Checkpoint) -> dict[str, list[float]]:
         found[name] = []
         for share in SHARES:
             steps = tuple(round(share * n) for n in plan.iterations)
-            v = refine(pyramid, mind, dataclasses.replace(plan, iterations=steps), start) if any(steps) else start
+            v = refine(pyramid, mind, dataclasses.replace(plan, iterations=steps), [start]) if any(steps) else start
             found[name].append(case.error_mm(written_field(matrix, v, case.fixed.lattice)).mean)
     return found
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+
 import numpy as np
 import torch
 from scipy import ndimage
@@ -12,30 +14,52 @@ from .geometry import index_box
 from .pyramid import Level, average
 from .warp import identity_grid, warp
 
-REACH_MM = 30.0
-STEP_MM = 7.5
-LEAST_SPACING_MM = 10.0
 COUPLINGS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
 """How strongly each voxel's choice is drawn to its neighbours', round by round, in units of what a choice decides."""
 SMOOTHING_VOXELS = 1.0
 CANDIDATES_AT_ONCE = 128
 
 
-def search(level: Level) -> DisplacementField:
+@dataclass(frozen=True)
+class Extent:
+    """How far to search.
+
+    Attributes:
+        reach_mm: Largest displacement along each axis.
+        step_mm: About the distance between displacements.
+        spacing_mm: Least size of the voxels that choose; the work grows with the sixth power of the resolution.
+    """
+
+    reach_mm: float
+    step_mm: float
+    spacing_mm: float
+
+
+NEAR, FAR = Extent(30.0, 7.5, 10.0), Extent(60.0, 15.0, 20.0)
+
+
+def search_far(level: Level) -> DisplacementField:
+    """Like :func:`search`, up to 90 mm: far and coarsely, and then near around what that found."""
+    far = search(level, FAR)
+    return far.after(search(replace(level, moving=level.moved(far))))
+
+
+def search(level: Level, extent: Extent = NEAR) -> DisplacementField:
     """The displacement, on a coarse level, that matches features best while its neighbours agree.
 
-    Every voxel of the mask tries all displacements within 30 mm along each axis, about 7.5 mm apart; choices and
-    a smooth field are then drawn together in a few rounds (coupled convex optimisation, Heinrich et al., MICCAI 2014,
-    as ConvexAdam uses it before its gradient steps).
+    Every voxel of the mask tries all displacements within reach; choices and a smooth field are then drawn together in
+    a few rounds (coupled convex optimisation, Heinrich et al., MICCAI 2014, as ConvexAdam uses it before its gradient
+    steps).
 
     Args:
         level: A coarse level of features that can be compared by their squared differences (MIND-SSC).
+        extent: Which displacements; by default within 30 mm along each axis, about 7.5 mm apart.
 
     Returns:
         v in RAS mm, on the level's lattice or a coarser one; beyond the mask it goes on smoothly.
     """
-    level = coarsened(level)
-    candidates = offsets(level)
+    level = coarsened(level, extent.spacing_mm)
+    candidates = offsets(level, extent)
     chosen = level.mask.flatten().nonzero()[:, 0]
     cost = matching_cost(level, chosen, candidates)
     unit = (cost.median(1).values - cost.amin(1)).median() / (candidates[1] - candidates[0]).square().sum()
@@ -48,19 +72,19 @@ def search(level: Level) -> DisplacementField:
     return DisplacementField(vectors.cpu().numpy(), level.lattice)
 
 
-def coarsened(level: Level) -> Level:
-    """The level averaged to voxels of at least about 10 mm: the work grows with the sixth power of the resolution."""
-    step = np.maximum(1, np.round(LEAST_SPACING_MM / level.lattice.spacing_mm)).astype(int)
+def coarsened(level: Level, spacing_mm: float) -> Level:
+    """The level averaged to voxels of at least about this size."""
+    step = np.maximum(1, np.round(spacing_mm / level.lattice.spacing_mm)).astype(int)
     step = np.minimum(step, np.array(level.lattice.shape[::-1]) // 2)
     lattice = index_box(level.lattice, np.zeros(3), np.array(level.lattice.shape[::-1]) // step, step)
     fixed, moving, mask = (average(tensor, step) for tensor in (level.fixed, level.moving, level.mask))
     return Level(lattice, fixed, moving, (mask > 0).float())
 
 
-def offsets(level: Level) -> Tensor:
+def offsets(level: Level, extent: Extent) -> Tensor:
     """The displacements to try, ``(D, 3)`` in RAS mm: along the lattice's axes, a voxel or a part of it apart."""
-    parts = np.maximum(np.round(level.lattice.spacing_mm / STEP_MM), 1)
-    count = np.maximum(np.floor(REACH_MM * parts / level.lattice.spacing_mm), 1).astype(int)
+    parts = np.maximum(np.round(level.lattice.spacing_mm / extent.step_mm), 1)
+    count = np.maximum(np.floor(extent.reach_mm * parts / level.lattice.spacing_mm), 1).astype(int)
     steps = np.stack(np.meshgrid(*(np.arange(-n, n + 1) for n in count), indexing="ij"), axis=-1).reshape(-1, 3)
     found = (steps / parts) @ level.lattice.ijk_to_ras[:3, :3].T
     return torch.as_tensor(found, dtype=torch.float32, device=level.fixed.device)

@@ -87,6 +87,12 @@ class DisplacementField:
 
         return DisplacementField(vectors_on(self.tensor(), self.lattice, lattice), lattice)
 
+    def after(self, first: DisplacementField) -> DisplacementField:
+        """``x -> self(first(x))`` on the lattice of ``first``."""
+        x = lattice_points(first.lattice)
+        y = x + first.vectors.reshape(-1, 3)
+        return DisplacementField((self(y) - x).reshape(first.vectors.shape), first.lattice)
+
     def warp(
         self, moving: Volume, lattice: Lattice, *, fill: float, mode: str = "bilinear"
     ) -> tuple[Volume, np.ndarray]:

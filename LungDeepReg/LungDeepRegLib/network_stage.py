@@ -10,7 +10,7 @@ import torch
 from scipy import ndimage
 
 from .checkpoint import Checkpoint
-from .displacement_field import DisplacementField, lattice_points
+from .displacement_field import DisplacementField
 from .field_sampling import sampling_grid
 from .geometry import Lattice, apply, canonical_axes, index_box
 from .network_inference import infer
@@ -75,16 +75,9 @@ def predict(
         output = infer(network, *(image.tensor(device) for image in images), use_linear=use_linear)
         voxels = output.displacement()[0].movedim(0, -1).cpu().numpy()
         step = DisplacementField(voxels @ lattice.ijk_to_ras[:3, :3].T.astype(np.float32), lattice)
-        found = step if found is None else after(found, step)
+        found = step if found is None else found.after(step)
     assert found is not None
     return found
-
-
-def after(first: DisplacementField, second: DisplacementField) -> DisplacementField:
-    """``x -> first(second(x))`` on the second's lattice: what was found first is what the second one looked at."""
-    x = lattice_points(second.lattice)
-    y = x + second.vectors.reshape(-1, 3)
-    return DisplacementField((first(y) - x).reshape(second.vectors.shape), second.lattice)
 
 
 def on_lattice(image: Volume, lattice: Lattice, field: DisplacementField | None = None) -> Volume:

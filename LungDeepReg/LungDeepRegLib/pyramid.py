@@ -11,12 +11,13 @@ import torch.nn.functional as functional
 from scipy import ndimage
 from torch import Tensor
 
-from .displacement_field import lattice_points
+from .displacement_field import DisplacementField, lattice_points
 from .geometry import Lattice, apply, index_box
 from .preprocessing import Prepared
 from .resampling import resample
 from .similarity import Similarity
 from .volume import Volume
+from .warp import identity_grid, warp
 
 NEAR_LUNG_MM = 8.0
 """Similarity is evaluated this far beyond the lungs, so that their surface counts; further off the wall slides."""
@@ -39,6 +40,13 @@ class Level:
     fixed: Tensor
     moving: Tensor
     mask: Tensor
+
+    def moved(self, v: DisplacementField) -> Tensor:
+        """The moving image's features where v, a displacement in RAS mm, leads to."""
+        device = self.moving.device
+        to_grid = torch.as_tensor(self.lattice.ras_to_grid[:3, :3].copy(), dtype=torch.float32, device=device)
+        vectors = torch.from_numpy(v.on(self.lattice).vectors).to(device)
+        return warp(self.moving, (identity_grid(self.lattice.shape, device=device) + vectors @ to_grid.T)[None])
 
 
 def levels(
@@ -68,11 +76,14 @@ def levels(
     fixed_image = as_blurred_as_interpolated(resample(fixed.image, lattice)).tensor(device)
     moving_image = resample(moving.image, lattice, matrix=matrix).tensor(device)
     found = []
+    features: dict[Similarity, list[Tensor]] = {}
     for step, similarity in zip(steps, reversed(similarities), strict=True):
-        fixed_features, moving_features = (
-            average(similarity.features(image), step) for image in (fixed_image, moving_image)
-        )
-        fixed_image, moving_image = average(fixed_image, step), average(moving_image, step)
+        if similarity not in features:
+            features[similarity] = [similarity.features(image) for image in (fixed_image, moving_image)]
+        fixed_features, moving_features = (average(values, step) for values in features[similarity])
+        if step.max() > 1:  # otherwise the next level's features are the same
+            fixed_image, moving_image = average(fixed_image, step), average(moving_image, step)
+            features.clear()
         lattice = index_box(lattice, np.zeros(3), np.array(lattice.shape[::-1]) // step, step)
         mask = torch.from_numpy(evaluation_mask(fixed, moving, lattice, matrix)).to(device)
         found.append(Level(lattice, fixed_features, moving_features, mask[None, None].float()))
@@ -113,6 +124,8 @@ def padded_to_multiple(lattice: Lattice, multiple: np.ndarray) -> Lattice:
 
 def average(features: Tensor, step: np.ndarray) -> Tensor:
     """Means over blocks of ``step`` voxels along ``(i, j, k)``."""
+    if step.max() == 1:
+        return features
     return functional.avg_pool3d(features, tuple(int(n) for n in step[::-1]))
 
 

@@ -7,8 +7,9 @@ they are compared, as in ConvexAdam (Siebert et al. 2021): detail at the cost of
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -19,7 +20,6 @@ from .descent import Adam
 from .displacement_field import DisplacementField
 from .geometry import Lattice, index_box
 from .pyramid import Level
-from .resampling import world_grid
 from .similarity import Similarity
 from .unfolding import unfolded
 from .warp import identity_grid, warp
@@ -52,33 +52,36 @@ def refine(
     levels: list[Level],
     similarity: Similarity,
     plan: Plan,
-    start: DisplacementField,
+    starts: Sequence[DisplacementField],
     progress: Callable[[float], None] = lambda fraction: None,
 ) -> DisplacementField:
     """The residual displacement v, without folds, on the finest level's lattice.
+
+    The coarsest level, which costs little, goes from every start; the others go on from what ends there with the least
+    loss. Where a start ends says more of it than where it begins.
 
     Args:
         levels: From :func:`pyramid.levels`, coarsest first, as many as the plan has.
         similarity: What the levels' features are of.
         plan: Steps of each level.
-        start: v to start from, on any lattice.
+        starts: Every v to start from, one or more, each on any lattice.
         progress: Told the fraction that is done.
     """
     smoothness = sum(weight * SMOOTHNESS[term.name] for term, weight in similarity.terms)
-    total, done = sum(plan.iterations), 0
+    total, done = sum(plan.iterations) + (len(starts) - 1) * plan.iterations[0], 0
     for level, steps in zip(levels, plan.iterations, strict=True):
-        step_done = _counter(progress, done, total)
-        start = _optimise(level, similarity, smoothness, start, steps, plan.rate, step_done)
-        done += steps
-    return unfolded(start)
+        ends = []
+        for start in starts:
+            step_done = _counter(progress, done, total)
+            ends.append(_optimise(level, similarity, smoothness, start, steps, plan.rate, step_done))
+            done += steps
+        starts = [min(ends, key=lambda end: end.loss).v]
+    return unfolded(starts[0])
 
 
 def dissimilarity(level: Level, v: DisplacementField) -> float:
     """Mean squared difference of a level's features over its mask, the moving ones moved by v."""
-    grid = world_grid(level.lattice, level.lattice)
-    to_grid = torch.from_numpy(level.lattice.ras_to_grid[:3, :3].T.copy()).float()
-    grid = grid + torch.from_numpy(v.on(level.lattice).vectors)[None] @ to_grid
-    difference = (warp(level.moving, grid.to(level.moving.device)) - level.fixed).square().mean(1, keepdim=True)
+    difference = (level.moved(v) - level.fixed).square().mean(1, keepdim=True)
     return float((difference * level.mask).sum() / level.mask.sum())
 
 
@@ -94,27 +97,34 @@ def _optimise(
     steps: int,
     rate: float,
     step_done: Callable[[int], None],
-) -> DisplacementField:
+) -> End:
     """Adam on the control points of one level."""
     lattice, device = level.lattice, level.fixed.device
     control = control_lattice(lattice)
     v = start.on(control).tensor(device).requires_grad_()
     optimiser, rate_mm = Adam(v), rate * float(lattice.spacing_mm.min())
-    sites = Sites.of(level, similarity)
-    objective = similarity.against(sites.fixed, sites.mask)
+    parts = [(sites, similarity.against(sites.fixed, sites.mask)) for sites in Sites.parts(level, similarity)]
     to_grid = torch.as_tensor(lattice.ras_to_grid[:3, :3].copy(), dtype=torch.float32, device=device)
     for step in range(steps):
+        sites, objective = parts[step % len(parts)]
         moved = sites.take(upsampled(v, lattice.shape)).movedim(1, -1) @ to_grid.T
         loss = objective(warp(level.moving, sites.grid + moved)) + smoothness * mean_squared_gradient(v, control)
         optimiser.step(loss, rate_mm)
         step_done(step)
     vectors = upsampled(v.detach(), lattice.shape)[0].movedim(0, -1)
-    return DisplacementField(vectors.cpu().numpy(), lattice)
+    return End(DisplacementField(vectors.cpu().numpy(), lattice), loss.item())
+
+
+class End(NamedTuple):
+    """Where gradient steps lead: v, and the loss of the last step."""
+
+    v: DisplacementField
+    loss: float
 
 
 @dataclass(frozen=True)
 class Sites:
-    """The voxels of a level that are compared: those of its mask, as one long row, where the similarity allows that.
+    """The voxels of a level that a step compares: some of its mask, as one long row, where the similarity allows that.
 
     The lungs fill a third of their box; the warp is what takes the time.
     """
@@ -125,12 +135,21 @@ class Sites:
     chosen: Tensor | None  # their flat indices
 
     @classmethod
-    def of(cls, level: Level, similarity: Similarity) -> Sites:
-        """All voxels with the mask as weights, or the masked voxels alone."""
+    def parts(cls, level: Level, similarity: Similarity) -> list[Sites]:
+        """What the steps compare in turn: all voxels with the mask as weights, or one half of the masked voxels each.
+
+        The halves are the colours of a chessboard in 3D: eight voxels share a control point, so that four say as much.
+        """
         grid = identity_grid(level.lattice.shape, device=level.fixed.device)[None]
         if not similarity.pointwise:
-            return cls(level.fixed, level.mask, grid, None)
-        chosen = level.mask.flatten().nonzero()[:, 0]
+            return [cls(level.fixed, level.mask, grid, None)]
+        masked = level.mask[0, 0].nonzero()
+        black = masked.sum(1) % 2 == 0
+        flat = level.mask.flatten().nonzero()[:, 0]
+        return [cls._of(level, grid, chosen) for chosen in (flat[black], flat[~black]) if len(chosen)]
+
+    @classmethod
+    def _of(cls, level: Level, grid: Tensor, chosen: Tensor) -> Sites:
         fixed = level.fixed.flatten(2).index_select(2, chosen)[:, :, None, None]
         return cls(fixed, None, grid.reshape(-1, 3)[chosen][None, None, None], chosen)
 

@@ -14,7 +14,7 @@ import torch
 
 from .alignment import ALIGNMENTS, Alignment, align
 from .checkpoint import BUNDLED, Checkpoint, load_checkpoint
-from .discrete_search import search
+from .discrete_search import search, search_far
 from .displacement_field import DisplacementField
 from .intensity import MODALITIES, Intensity, choose_intensity
 from .lung_mask import find_lungs
@@ -224,8 +224,8 @@ def refined(
 ) -> DisplacementField | None:
     """v: the network's, or what the instance optimisation makes of the best start; None where there is neither.
 
-    The network's result counts only where it is more alike than its input. Without it, or where a search over many
-    displacements finds better, that search is the start.
+    The network's result counts only where it is more alike than its input. The searches over many displacements are
+    further starts, of which the refinement takes the best.
     """
     if predicted is None and options.refine == "off":
         return None
@@ -236,18 +236,15 @@ def refined(
     coarse, *pyramid = levels(
         fixed, moving, lattice, matrix, similarities, device, full_resolution=plan.full_resolution
     )
-    starts = {"alignment": DisplacementField.from_matrix(np.eye(4), coarse.lattice)}
-    if predicted is not None:
-        starts["network"] = predicted
-    if options.refine != "off":
-        starts["search"] = search(coarse)
-    unlike = {name: dissimilarity(coarse, v) for name, v in starts.items()}
-    if predicted is not None and unlike["network"] > unlike["alignment"]:
+    start = DisplacementField.from_matrix(np.eye(4), coarse.lattice)
+    if predicted is not None and dissimilarity(coarse, predicted) > dissimilarity(coarse, start):
         warnings.append("the network's result was left out: the images are more alike without it")
-    start = starts[min(unlike, key=lambda name: unlike[name])]
+    elif predicted is not None:
+        start = predicted
     if options.refine == "off":
         return unfolded(start)
-    return refine(pyramid, similarity, plan, start, lambda fraction: clock.progress("refine", fraction))
+    starts = [start, search(coarse), search_far(coarse)]
+    return refine(pyramid, similarity, plan, starts, lambda fraction: clock.progress("refine", fraction))
 
 
 def with_cpu_in_reserve(

@@ -43,13 +43,16 @@ def warp(image: Tensor, grid: Tensor, *, mode: str = "bilinear") -> Tensor:
 
 def _warp_in_slabs(image: Tensor, grid: Tensor, mode: str) -> Tensor:
     """On the CPU torch samples in parallel over the batch only: offer it parts of one grid as a batch."""
-    positions = grid.shape[1] * grid.shape[2] * grid.shape[3]
-    parts = max(n for n in range(1, torch.get_num_threads() * 2 + 1) if positions % n == 0)
+    channels, shape = image.shape[1], grid.shape[1:4]
+    positions, parts = shape.numel(), torch.get_num_threads()
+    length = -(-positions // parts)
+    filled = functional.pad(grid.reshape(positions, 3), (0, 0, 0, length * parts - positions))
     sampled = functional.grid_sample(
         image.expand(parts, -1, -1, -1, -1),
-        grid.reshape(parts, 1, 1, positions // parts, 3),
+        filled.reshape(parts, 1, 1, length, 3),
         mode=mode,
         padding_mode="border",
         align_corners=True,
     )
-    return sampled.transpose(0, 1).reshape(1, image.shape[1], *grid.shape[1:4])
+    in_a_row = sampled.transpose(0, 1).reshape(channels, length * parts)[:, :positions]
+    return in_a_row.reshape(1, channels, *shape)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from LungDeepRegLib.discrete_search import REACH_MM, coarsened, offsets, search
+from LungDeepRegLib.discrete_search import FAR, NEAR, coarsened, offsets, search, search_far
 from LungDeepRegLib.geometry import Lattice
 from LungDeepRegLib.metrics import folded_cells
 from LungDeepRegLib.pyramid import Level
@@ -52,6 +52,20 @@ def test_a_translation_of_20_mm_is_found(name, voxels):
     assert not folded_cells(found).any()
 
 
+@pytest.mark.parametrize("name", DIRECTIONS)
+def test_a_translation_of_70_mm_is_found_from_afar(name):
+    where = lattice(name, (20.0, 20.0, 20.0))
+    expected = where.ijk_to_ras[:3, :3] @ np.array([0.0, -2.0, 3.0])
+    inside = np.s_[2:-2, 2:-2, 2:-2]
+    errors = [
+        np.linalg.norm(how(level(where, (0, -2, 3))).vectors - expected, axis=-1)[inside]
+        for how in (search, search_far)
+    ]
+    assert np.median(errors[0]) > NEAR.reach_mm
+    assert np.median(errors[1]) < 1
+    assert FAR.reach_mm < np.linalg.norm(expected)
+
+
 def test_nothing_to_find_gives_no_displacement():
     found = search(level(lattice("oblique"), (0, 0, 0)))
     assert np.abs(found.vectors).max() < 1e-3
@@ -68,12 +82,12 @@ def test_the_search_leaves_its_level_as_it_was():
 @pytest.mark.parametrize("name", DIRECTIONS)
 def test_candidates_are_about_7_mm_apart_within_reach(name):
     where = lattice(name, (10.0, 12.0, 16.0))
-    tried = offsets(level(where, (0, 0, 0))).double().numpy()
+    tried = offsets(level(where, (0, 0, 0)), NEAR).double().numpy()
     assert len(tried) == 7 * 11 * 7
     ijk = tried @ np.linalg.inv(where.ijk_to_ras[:3, :3]).T
     parts = ijk * [1, 2, 2]
     np.testing.assert_allclose(parts, parts.round(), atol=1e-5)
-    assert np.abs(ijk * where.spacing_mm).max() <= REACH_MM + 1e-4
+    assert np.abs(ijk * where.spacing_mm).max() <= NEAR.reach_mm + 1e-4
     assert (np.linalg.norm(tried, axis=1) < 1e-6).sum() == 1
 
 
@@ -85,7 +99,7 @@ def test_voxels_too_coarse_for_a_search_give_a_start_all_the_same():
 
 def test_fine_levels_are_averaged_to_about_10_mm_first():
     fine = level(lattice("oblique", (5.0, 5.0, 12.0)), (0, 0, 0))
-    found = coarsened(fine)
+    found = coarsened(fine, NEAR.spacing_mm)
     np.testing.assert_allclose(found.lattice.spacing_mm, [10, 10, 12])
     torch.testing.assert_close(found.fixed[..., 0, 0], fine.fixed[..., :2, :2].mean((-1, -2)))
     assert set(found.mask.unique().tolist()) == {0.0, 1.0}

@@ -12,7 +12,7 @@ from LungDeepRegLib.geometry import Lattice, apply, canonical_axes
 from LungDeepRegLib.intensity import Intensity
 from LungDeepRegLib.network import NetworkConfig, RegistrationNetwork
 from LungDeepRegLib.network_inference import infer
-from LungDeepRegLib.network_stage import after, network_lattice, on_lattice, predict
+from LungDeepRegLib.network_stage import network_lattice, on_lattice, predict
 from LungDeepRegLib.preprocessing import prepare
 from LungDeepRegLib.volume import Volume
 from scipy.spatial.transform import Rotation
@@ -175,7 +175,7 @@ def test_what_was_found_first_is_looked_up_where_the_second_map_leads():
     lattice = Lattice((12, 12, 12), np.diag([2.0, 2.0, 2.0, 1.0]))
     first = DisplacementField.from_displacement(lambda x: x * [0.1, 0, 0], lattice)
     second = DisplacementField.from_displacement(lambda x: np.broadcast_to([3.0, 0, 1.0], x.shape), lattice)
-    both = after(first, second)
+    both = first.after(second)
     inner = np.array([[4.0, 6.0, 8.0], [10.0, 2.0, 4.0]])
     np.testing.assert_allclose(both(inner), first(second(inner)), atol=1e-5)
     np.testing.assert_allclose(both(inner)[0], [7.7, 6, 9], atol=1e-5)

@@ -16,6 +16,7 @@ from LungDeepRegLib.refinement import (
     PLANS,
     SMOOTHNESS,
     Plan,
+    Sites,
     control_lattice,
     dissimilarity,
     mean_squared_gradient,
@@ -63,7 +64,7 @@ def test_a_known_motion_is_found_by_every_similarity(known, text):
     similarity = parse_similarity(text)
     pair = pyramid(known, similarity)
     before = [[t.clone() for t in (level.fixed, level.moving, level.mask)] for level in pair]
-    found = refine(pair, similarity, PLAN, still(pair[0]))
+    found = refine(pair, similarity, PLAN, [still(pair[0])])
     assert found.lattice == pair[-1].lattice
     initial = np.linalg.norm(known.psi(known.points) - known.points, axis=1).mean()
     assert initial > 8
@@ -76,7 +77,7 @@ def test_a_known_motion_is_found_by_every_similarity(known, text):
 def test_two_runs_are_the_same_to_the_last_bit(known):
     similarity, plan = parse_similarity("mind"), Plan((15, 8))
     first, second = (
-        refine(pair, similarity, plan, still(pair[0])) for pair in (pyramid(known, similarity) for _ in range(2))
+        refine(pair, similarity, plan, [still(pair[0])]) for pair in (pyramid(known, similarity) for _ in range(2))
     )
     np.testing.assert_array_equal(first.vectors, second.vectors)
     assert np.abs(first.vectors).max() > 1
@@ -86,7 +87,7 @@ def test_without_a_motion_it_settles_near_none(known):
     similarity = parse_similarity("mse")
     level = pyramid(known, similarity, 1)[0]
     same = Level(level.lattice, level.moving, level.moving, level.mask)
-    found = refine([same], similarity, Plan((60,)), still(same))
+    found = refine([same], similarity, Plan((60,)), [still(same)])
     assert np.linalg.norm(found(known.points) - known.points, axis=1).mean() < 0.1 * level.lattice.spacing_mm.min()
 
 
@@ -94,9 +95,18 @@ def test_it_goes_on_from_its_start(known):
     similarity = parse_similarity("mse")
     pair = pyramid(known, similarity, 1)
     start = known.psi
-    found = refine(pair, similarity, Plan((3,)), start)
+    found = refine(pair, similarity, Plan((3,)), [start])
     assert error_mm(known, found) < 2
     assert dissimilarity(pair[0], start) < 0.3 * dissimilarity(pair[0], still(pair[0]))
+
+
+def test_of_several_starts_the_one_that_ends_best_goes_on(known):
+    similarity = parse_similarity("mse")
+    pair = pyramid(known, similarity)
+    bad = DisplacementField.from_displacement(lambda x: np.full_like(x, 60.0), pair[0].lattice)
+    alone = refine(pair, similarity, Plan((5, 5)), [known.psi])
+    for starts in ([bad, known.psi], [known.psi, bad]):
+        np.testing.assert_array_equal(refine(pair, similarity, Plan((5, 5)), starts).vectors, alone.vectors)
 
 
 def test_dissimilarity_is_the_masked_mean_of_squared_differences(known):
@@ -108,7 +118,7 @@ def test_dissimilarity_is_the_masked_mean_of_squared_differences(known):
 def test_progress_goes_up_step_by_step_to_the_end(known):
     similarity, told = parse_similarity("mse"), []
     pair = pyramid(known, similarity)
-    refine(pair, similarity, Plan((3, 2)), still(pair[0]), told.append)
+    refine(pair, similarity, Plan((3, 2)), [still(pair[0])], told.append)
     np.testing.assert_allclose(told, [0.2, 0.4, 0.6, 0.8, 1.0])
 
 
@@ -116,10 +126,28 @@ def test_every_term_has_a_smoothness_and_every_plan_its_levels():
     assert set(SMOOTHNESS) == set(TERMS)
     assert set(PLANS) == {"fast", "accurate"}
     with pytest.raises(ValueError, match="zip"):
-        refine([], parse_similarity("mse"), PLAN, None)
+        refine([], parse_similarity("mse"), PLAN, [])
 
 
 # --- its parts
+
+
+@pytest.mark.parametrize("text", ["mind", "lncc"])
+def test_two_steps_compare_every_voxel_of_the_mask(known, text):
+    similarity = parse_similarity(text)
+    level = pyramid(known, similarity, 1)[0]
+    parts = Sites.parts(level, similarity)
+    if not similarity.pointwise:
+        assert len(parts) == 1
+        assert torch.equal(parts[0].mask, level.mask)
+        return
+    chosen = torch.cat([part.chosen for part in parts])
+    assert torch.equal(chosen.sort().values, level.mask.flatten().nonzero()[:, 0])
+    assert len(parts[0].chosen) == pytest.approx(len(chosen) / 2, rel=0.02)
+    for part in parts:  # neighbours along every axis belong to the other half
+        taken = torch.zeros(level.mask.numel(), dtype=torch.bool).index_fill_(0, part.chosen, True)
+        taken = taken.reshape(level.lattice.shape)
+        assert not any((taken.narrow(d, 1, n - 1) & taken.narrow(d, 0, n - 1)).any() for d, n in enumerate(taken.shape))
 
 
 def oblique(shape):
