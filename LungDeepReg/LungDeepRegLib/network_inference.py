@@ -25,8 +25,9 @@ from .network import (
 )
 from .winograd import WinogradConvolution, part_with_zeros, pays
 
-PLANES_AT_ONCE = 8
-CACHED = 2**18
+VOXELS_AT_ONCE = 2**18
+"""That a convolution of torch's is given, in whole planes. On a few thousand it would take a slower way."""
+CACHED = 2**19
 """Numbers that are worked on at once where each is only read and written."""
 ISA_LIMITS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
 
@@ -34,8 +35,16 @@ ISA_LIMITS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
 class DirectConvolution:
     """A convolution by torch's own, see :class:`winograd.WinogradConvolution`."""
 
-    def __init__(self, weight: Tensor, dilation: int, dtype: torch.dtype, bias: Tensor | None = None) -> None:
-        self.planes, self.dilation, self.bias = max(PLANES_AT_ONCE, dilation), dilation, bias
+    def __init__(
+        self,
+        weight: Tensor,
+        dilation: int,
+        shape: tuple[int, int, int],
+        dtype: torch.dtype,
+        bias: Tensor | None = None,
+    ) -> None:
+        self.planes = max(dilation, -(-VOXELS_AT_ONCE // (shape[1] * shape[2])))
+        self.dilation, self.bias = dilation, bias
         self.weight = weight.to(dtype).contiguous(memory_format=torch.channels_last_3d)
 
     def __call__(self, image: Tensor, start: int) -> Tensor:
@@ -153,9 +162,9 @@ def _convolution(
 ) -> WinogradConvolution | DirectConvolution:
     # Graphics cards and AMX multiply so fast that the tiles' way through memory would cost more than it saves.
     tiled = weight.device.type == "cpu" and not (dtype == torch.bfloat16 and _cpu_has("AMX"))
-    if tiled and pays(weight, dilation, shape, dtype):
+    if tiled and pays(weight, dilation, shape):
         return WinogradConvolution(weight, dilation, shape, dtype)
-    return DirectConvolution(weight, dilation, dtype)
+    return DirectConvolution(weight, dilation, shape, dtype)
 
 
 class Moments:
@@ -199,6 +208,7 @@ def _normalise(values: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
 
 def _spatial_gradients(features: Tensor, layer: nn.Conv3d) -> Tensor:
     """Phi ``(3, K, J, I)`` of the last features ``(K, J, I, C)``, in float32."""
-    convolve = DirectConvolution(layer.weight, 1, torch.float32, layer.bias)
+    shape = features.shape[0], features.shape[1], features.shape[2]
+    convolve = DirectConvolution(layer.weight, 1, shape, torch.float32, layer.bias)
     parts = [convolve(features, start).movedim(-1, 0) for start in range(0, len(features), convolve.planes)]
     return 2 * torch.sigmoid(torch.cat(parts, 1))

@@ -64,7 +64,7 @@ def test_in_bfloat16_it_is_near_to_that():
     assert {t.dtype for t in found} == {torch.float32}
     error = (found.displacement() - expected.displacement()).norm(dim=1)
     moved = expected.displacement().norm(dim=1).mean()
-    assert 0 < error.mean() < 0.02 * moved
+    assert 0 < error.mean() < 0.04 * moved
 
 
 def test_without_the_linear_branch():

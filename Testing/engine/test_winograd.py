@@ -6,7 +6,7 @@ from LungDeepRegLib import winograd
 from LungDeepRegLib.winograd import WinogradConvolution, minimal_filtering, part_with_zeros, pays
 from torch.nn import functional
 
-TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 2e-2}
+TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 8e-2}
 """Largest difference that is allowed, relative to the largest value."""
 
 
@@ -24,16 +24,15 @@ def whole(convolve, image):
     return torch.cat([convolve(image, start) for start in range(0, len(image), convolve.planes)])
 
 
-@pytest.mark.parametrize("tile", [2, 4])
-def test_matrices_filter_a_line(tile):
-    a, g, b = minimal_filtering(tile)
-    kernel, line = random(3).double(), random(tile + 2, seed=1).double()
-    expected = torch.stack([kernel @ line[o : o + 3] for o in range(tile)])
+def test_matrices_filter_a_line():
+    a, g, b = minimal_filtering()
+    kernel, line = random(3).double(), random(6, seed=1).double()
+    expected = torch.stack([kernel @ line[o : o + 3] for o in range(4)])
     torch.testing.assert_close(a @ ((g @ kernel) * (b @ line)), expected)
 
 
-def test_matrices_of_bfloat16_are_exact_in_it():
-    a, _, b = minimal_filtering(2)
+def test_matrices_are_exact_in_bfloat16():
+    a, _, b = minimal_filtering()
     for matrix in (torch.kron(a, a), torch.kron(b, b)):
         assert torch.equal(matrix.bfloat16().double(), matrix)
 
@@ -71,10 +70,9 @@ def test_some_channels_of_an_image_are_read_where_they_lie():
 def test_it_pays_for_many_channels_on_lattices_that_tiles_fill():
     shape = (64, 192, 192)
     wide, narrow = torch.empty(128, 290, 3, 3, 3), torch.empty(32, 2, 3, 3, 3)
-    for dtype in (torch.float32, torch.bfloat16):
-        assert pays(wide, 1, shape, dtype)
-        assert not pays(narrow, 1, shape, dtype)
-        assert not pays(wide, 5, (3, 3, 192), dtype)
+    assert pays(wide, 1, shape)
+    assert not pays(narrow, 1, shape)
+    assert not pays(wide, 5, (3, 3, 192))
 
 
 def test_beyond_an_image_there_are_zeros():

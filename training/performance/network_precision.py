@@ -36,7 +36,7 @@ TAUGHT_SHAPE = (12, 36, 36)
 STEPS = 60
 LOSS = Loss(similarity="", affine=0.0, spatial_gradients=0.0, reduction="mean", known_spatial_gradients=1.0)
 PAPER_WEIGHTS = "paper_network.pt"
-MOTION_MM = 36.0
+MOTION_MM = 54.0
 SEEDS = (1, 2)
 """Of the phantoms: the one that was learnt, and another."""
 DTYPES = (torch.float32, torch.bfloat16)
