@@ -43,7 +43,7 @@ class Plan:
     rate: float = 0.2
 
 
-PLANS = {"fast": Plan((60, 40)), "accurate": Plan((60, 40, 12), full_resolution=True)}
+PLANS = {"fast": Plan((40, 30)), "accurate": Plan((40, 30, 12), full_resolution=True)}
 SMOOTHNESS = {"mind": 0.2, "lncc": 6.0, "ncc": 2.0, "mse": 0.3, "mi": 8.0, "dwm": 2.0}
 """Weight of the mean squared gradient of v beside each similarity term, for their different scales."""
 
