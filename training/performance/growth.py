@@ -140,7 +140,6 @@ def growth_figure(registrations: Sequence[Line], networks: Sequence[Line]) -> Fi
     figure.suptitle("How time and memory grow; dashed: linear", color=TEXT, fontsize=15, weight="bold")
     axes = figure.subplots(2, 2, squeeze=False)
     registrations = [{**line, "voxels": line["voxels"] / MILLION} for line in registrations]
-    registrations = [{**line, "voxels": line["voxels"] / MILLION} for line in registrations]
     whole = {"seconds": ("whole program", TIME), "registering": ("alignment, network, refinement", PART)}
     alone = {"seconds": ("network, forward pass", TIME)}
     memory = {"peak_memory_mb": ("peak memory", MEMORY)}
@@ -155,6 +154,8 @@ def draw(
     axes: Axes, lines: Sequence[Line], along: str, curves: dict[str, tuple[str, str]], labels: tuple[str, str]
 ) -> None:
     """Curves with their exponents, and a straight line of exponent 1 through each one's last point."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
     axes.set_facecolor(BACKGROUND)
     axes.set(xscale="log", yscale="log")
     axes.set_xlabel(labels[0], color=FAINT)
@@ -169,11 +170,9 @@ def draw(
         axes.plot(x, y[-1] * x / x[-1], "--", color=colour, alpha=0.5, linewidth=1)
         axes.legend(facecolor=BACKGROUND, labelcolor=TEXT, edgecolor=NOWHERE)
     for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axis.set_major_formatter("{x:g}")
-        axis.set_minor_formatter("{x:g}")
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_formatter("{x:g}")
-        axis.set_minor_formatter("{x:g}")
+        axis.set_minor_formatter(NullFormatter())
     axes.tick_params(which="both", colors=TEXT)
     axes.spines[:].set_color(NOWHERE)
     axes.grid(which="both", color=NOWHERE, linewidth=0.6)
