@@ -57,7 +57,7 @@ def test_contrasts_keep_what_is_brighter_brighter(contrast):
 
 
 def test_refinement_by_steps_starts_where_the_alignment_left_it(case, fresh, monkeypatch):
-    monkeypatch.setattr(refinement_steps, "SHARES", (0.0, 0.1, 0.5))
+    monkeypatch.setattr(refinement_steps, "SHARES", (0.0, 0.25, 1.0))
     found = refinement_steps.measured(case, fresh)
     assert set(found) == {"alignment", "search", "network"}
     assert found["network"][0] == pytest.approx(found["alignment"][0], rel=0.01)
