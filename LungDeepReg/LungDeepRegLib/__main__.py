@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 import traceback
 from collections.abc import Sequence
@@ -10,7 +9,7 @@ from collections.abc import Sequence
 from .commands.console import complain
 from .commands.errors import OK, exit_code, explained
 from .commands.parser import make_parser
-from .commands.process import interrupt_on_termination, start_time
+from .commands.process import interrupt_on_termination, leave, start_time
 
 
 def main(arguments: Sequence[str] | None = None, started: float | None = None) -> int:
@@ -38,4 +37,4 @@ def main(arguments: Sequence[str] | None = None, started: float | None = None) -
 
 if __name__ == "__main__":
     interrupt_on_termination()
-    sys.exit(main(started=start_time()))
+    leave(main(started=start_time()))

@@ -136,17 +136,18 @@ class Sites:
 
     @classmethod
     def parts(cls, level: Level, similarity: Similarity) -> list[Sites]:
-        """What the steps compare in turn: all voxels with the mask as weights, or one half of the masked voxels each.
+        """What the steps compare in turn: all voxels with the mask as weights, or quarters of the masked voxels.
 
-        The halves are the colours of a chessboard in 3D: eight voxels share a control point, so that four say as much.
+        Eight voxels share a control point; a quarter has two opposite corners of each such block, which say as much.
         """
         grid = identity_grid(level.lattice.shape, device=level.fixed.device)[None]
         if not similarity.pointwise:
             return [cls(level.fixed, level.mask, grid, None)]
-        masked = level.mask[0, 0].nonzero()
-        black = masked.sum(1) % 2 == 0
+        k, j, i = level.mask[0, 0].nonzero().T
+        diagonal = (k + j) % 2 * 2 + (j + i) % 2
         flat = level.mask.flatten().nonzero()[:, 0]
-        return [cls._of(level, grid, chosen) for chosen in (flat[black], flat[~black]) if len(chosen)]
+        quarters = [flat[diagonal == number] for number in range(4)]
+        return [cls._of(level, grid, chosen) for chosen in quarters if len(chosen)]
 
     @classmethod
     def _of(cls, level: Level, grid: Tensor, chosen: Tensor) -> Sites:

@@ -10,7 +10,7 @@ from typing import Any
 from ..displacement_field import DisplacementField
 from ..image_io import read_transform
 from ..registration import Clock, read_image
-from ..results.folder import concluded, intensities, measured, origins, timed
+from ..results.folder import concluded, drawn, intensities, measured, origins, timed
 from ..results.output_files import Findings, inverse_of, is_ours
 from ..results.pair import Pair
 from ..results.staging import failing_as_output, staged_file, staged_folder
@@ -50,7 +50,9 @@ def into_folder(out: Path, args: Namespace, clock: Clock) -> dict[str, Any]:
     with staged_folder(out, ours=is_ours, overwrite=args.overwrite) as folder:
         found, about = judged(args, clock)
         evaluation, about = measured(found, about, clock)
-        return concluded(folder, found, evaluation, about, clock, lambda: elapsed(args), named=args.names)
+        pictures, about = drawn(folder, found, evaluation, about, clock, lambda: elapsed(args))
+        about = timed(about, clock, lambda: elapsed(args))
+        return concluded(folder, found.pair, evaluation, about, pictures, named=args.names)
 
 
 def judged(args: Namespace, clock: Clock) -> tuple[Findings, Run]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
+from typing import NoReturn
 
 
 def start_time() -> float | None:
@@ -39,3 +41,10 @@ def interrupt_on_termination() -> None:
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGTERM, interrupt)
+
+
+def leave(code: int) -> NoReturn:
+    """End this process, whose files are closed, at once: taking down torch's threads and memory takes nearly a second."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

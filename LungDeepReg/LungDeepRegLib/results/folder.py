@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -150,10 +151,13 @@ def fill_folder(
     Raises:
         OutputError: A full disk or a place that isn't writable.
     """
-    evaluation, run = measured(found, run, clock)
-    with clock.stage("write"), failing_as_output(folder):
-        write_files(folder, found, kind)
-    return concluded(folder, found, evaluation, run, clock, elapsed, named=named)
+    with ThreadPoolExecutor(1) as background:
+        writing = background.submit(write_files, folder, found, kind)  # goes on while others measure and draw
+        evaluation, run = measured(found, run, clock)
+        pictures, run = drawn(folder, found, evaluation, run, clock, elapsed)
+        with clock.stage("write"), failing_as_output(folder):
+            writing.result()
+    return concluded(folder, found.pair, evaluation, timed(run, clock, elapsed), pictures, named=named)
 
 
 def measured(found: Findings, run: Run, clock: Clock) -> tuple[Evaluation, Run]:
@@ -174,28 +178,26 @@ def measured(found: Findings, run: Run, clock: Clock) -> tuple[Evaluation, Run]:
     return evaluation, replace(run, warnings=(*run.warnings, *notes))
 
 
-def concluded(
-    folder: Path,
-    found: Findings,
-    evaluation: Evaluation,
-    run: Run,
-    clock: Clock,
-    elapsed: Callable[[], float],
-    *,
-    named: bool = False,
-) -> dict[str, Any]:
-    """Draw report.png, write summary.json and the report's other files, and return the content of summary.json."""
+def drawn(
+    folder: Path, found: Findings, evaluation: Evaluation, run: Run, clock: Clock, elapsed: Callable[[], float]
+) -> tuple[list[Picture], Run]:
+    """Draw report.png; its parts, and the run, which says so where matplotlib is missing."""
     with clock.stage("report"), failing_as_output(folder):
         content = summary(evaluation, timed(run, clock, elapsed))
-        pictures: list[Picture] = []
         try:
-            pictures = write_report(folder / "report.png", found.pair, found.phi, content, found.alignment)
+            return write_report(folder / "report.png", found.pair, found.phi, content, found.alignment), run
         except ModuleNotFoundError as error:
-            run = replace(run, warnings=(*run.warnings, f"report.png is left out: {error.name} isn't installed"))
-    content = summary(evaluation, timed(run, clock, elapsed))
+            return [], replace(run, warnings=(*run.warnings, f"report.png is left out: {error.name} isn't installed"))
+
+
+def concluded(
+    folder: Path, pair: Pair, evaluation: Evaluation, run: Run, pictures: Sequence[Picture], *, named: bool = False
+) -> dict[str, Any]:
+    """Write summary.json and the report's page with its tables, and return the content of summary.json."""
+    content = summary(evaluation, run)
     with failing_as_output(folder):
         write_summary(folder / "summary.json", content)
-        write_page(folder, page_content(found.pair, content, pictures, named=named))
+        write_page(folder, page_content(pair, content, pictures, named=named))
     return content
 
 
