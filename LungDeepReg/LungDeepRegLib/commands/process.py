@@ -44,7 +44,7 @@ def interrupt_on_termination() -> None:
 
 
 def leave(code: int) -> NoReturn:
-    """End this process, whose files are closed, at once: taking down torch's threads and memory takes nearly a second."""
+    """End this process, whose files are closed, at once: taking down torch takes nearly a second."""
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
