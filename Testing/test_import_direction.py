@@ -37,6 +37,7 @@ LAYERS = (
         "descent",
         "discrete_search",
         "landmark_review",
+        "matching",
         "network",
         "network_inference",
         "phantom",

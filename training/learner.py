@@ -13,12 +13,15 @@ from LungDeepRegLib.warp import warp
 from torch import Tensor
 
 from .both_ways import both_ways
+from .cascade import check_passes, found_together, passes_of
 from .errors import TrainingError
 from .local_gradients import border, learn_differences, local_output, plain_weights
 from .losses import Loss, soft_dice
 from .pairs import Pair
 
 BORDER_WEIGHT = 1.0
+PLACE = ("lattice_shape", "lattice_spacing_mm", "passes")
+"""What a network may be used on other than it was trained on."""
 PAPER_NETWORK, PAPER_LOSS = NetworkConfig(), Loss()
 
 
@@ -45,6 +48,7 @@ class Learner(pl.LightningModule):
 
     Raises:
         LearnerError: ``start_from`` of another architecture, or losses that ``local_gradients`` can't lower.
+        CascadeError: Passes that aren't whole multiples of the lattice.
     """
 
     def __init__(
@@ -68,6 +72,7 @@ class Learner(pl.LightningModule):
             self.network.load_state_dict(weights_like(self.network, start_from))
         if local_gradients:
             learn_differences(self.network)
+        check_passes(network.passes, network.lattice_shape)
         if local_gradients and max(loss.spatial_gradients, loss.known_spatial_gradients) > 0:
             msg = "found local_gradients and a loss of the spatial gradients, which have no derivative then; expected"
             msg += " spatial_gradients: 0 and known_spatial_gradients: 0"
@@ -78,24 +83,33 @@ class Learner(pl.LightningModule):
         self.linear_branch_rate, self.use_linear = linear_branch_rate, use_linear
 
     def forward(self, pair: Pair) -> NetworkOutput:
-        """What the network finds for a batch."""
+        """What the network finds for a batch in all its passes."""
+        scales = self.network.config.passes
+        return found_together([output for _, output in passes_of(self._output, pair, scales)], scales)
+
+    def _output(self, pair: Pair) -> NetworkOutput:
         return self.network(pair.fixed, pair.moving, use_linear=self.use_linear)
 
     def training_step(self, batch: Pair, batch_idx: int) -> Tensor:
-        """The loss of a batch, and its terms in the log."""
+        """The loss of a batch, summed over the passes, and the last pass' terms in the log."""
         batch = both_ways(batch) if self.both_ways else batch
-        if self.local_gradients:
-            output, h = local_output(self.network, batch.fixed, batch.moving, use_linear=self.use_linear)
-            terms = self.loss(batch, output)
-            terms["loss"] = terms["loss"] + BORDER_WEIGHT * border(h)
-        else:
-            terms = self.loss(batch, self(batch))
-        self._log("train", terms, batch)
-        self.log("loss", terms["loss"].detach(), prog_bar=True, logger=False)
-        return terms["loss"]
+        borders: list[Tensor] = []
+
+        def run(pair: Pair) -> NetworkOutput:
+            if not self.local_gradients:
+                return self._output(pair)
+            output, h = local_output(self.network, pair.fixed, pair.moving, use_linear=self.use_linear)
+            borders.append(BORDER_WEIGHT * border(h))
+            return output
+
+        found = [self.loss(seen, output) for seen, output in passes_of(run, batch, self.network.config.passes)]
+        loss = torch.stack([*(terms["loss"] for terms in found), *borders]).sum()
+        self._log("train", {**found[-1], "loss": loss}, batch)
+        self.log("loss", loss.detach(), prog_bar=True, logger=False)
+        return loss
 
     def validation_step(self, batch: Pair, batch_idx: int) -> None:
-        """The loss of a batch, and the errors that users judge by."""
+        """The loss of a batch after all passes, and the errors that users judge by."""
         output = self(batch)
         terms = self.loss(batch, output) | measures(batch, output, self.network.config.lattice_spacing_mm)
         self._log("val", terms, batch)
@@ -129,14 +143,14 @@ class Learner(pl.LightningModule):
 
 
 def weights_like(network: RegistrationNetwork, path: Path) -> dict[str, Tensor]:
-    """The weights of an engine's checkpoint for a network of the same build (its lattice may be another).
+    """The weights of an engine's checkpoint for a network of the same build (lattice and passes may be others).
 
     Raises:
         LearnerError: A checkpoint of another architecture.
     """
     stored = load_checkpoint(path)
     found, expected = stored.config.to_dict(), network.config.to_dict()
-    different = [k for k in expected if not k.startswith("lattice_") and found[k] != expected[k]]
+    different = [k for k in expected if k not in PLACE and found[k] != expected[k]]
     if different:
         name = different[0]
         msg = f"{path}: found a network with {name} {found[name]}, expected {expected[name]} as configured"

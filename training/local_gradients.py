@@ -16,8 +16,8 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as functional
-from LungDeepRegLib.deformation import compose_with_affine, displacement_grid, integrate
-from LungDeepRegLib.network import DeformableBranch, NetworkOutput, RegistrationNetwork, full_precision
+from LungDeepRegLib.deformation import compose_with_affine, displacement_grid, finer, integrate
+from LungDeepRegLib.network import DeformableBranch, NetworkOutput, RegistrationNetwork, full_precision, seen
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
@@ -118,9 +118,9 @@ def local_output(
 
     Returns:
         The output, whose values are those of ``network(fixed, moving)``, whose grid has the derivative of h, and whose
-        spatial gradients have none; and h, ``(B, 3, K, J, I)`` in voxels.
+        spatial gradients have none; and h, of their shape, in the network's voxels.
     """
-    features = network.encoder(moving, fixed)
+    features = network.encoder(seen(fixed, moving, network.config))
     affine = network.linear_branch(features) if use_linear and network.linear_branch is not None else None
     branch: DeformableBranch = network.deformable_branch
     features = branch.blocks(branch.excitation(features))
@@ -131,7 +131,7 @@ def local_output(
         with torch.no_grad():
             gradients = 2 * torch.sigmoid(branch.gradients(features))
             rest = integrate(gradients, network.config.anchor) - h
-        displacement = h + rest
+        displacement = finer(h + rest, network.config.stride)
         grid = displacement_grid(displacement) if affine is None else compose_with_affine(displacement, affine)
     return NetworkOutput(gradients, affine, grid), h
 

@@ -114,10 +114,15 @@ class Loss:
         weight = pair.certainty * (self.outside_lungs + (1 - self.outside_lungs) * pair.fixed_lungs)
         off = (output.displacement() - pair.displacement).square().sum(1, keepdim=True)
         distance = (off + SMOOTHING).sqrt()
-        steep = (output.spatial_gradients - spatial_gradients(pair.displacement)).abs().sum(1, keepdim=True)
+        stride = weight.shape[-1] // output.spatial_gradients.shape[-1]
+        known, in_blocks = (functional.avg_pool3d(part, stride) for part in (pair.displacement / stride, weight))
+        steep = (output.spatial_gradients - spatial_gradients(known)).abs().sum(1, keepdim=True)
         return {
             "known_displacement": (self.known_displacement, weighted_mean(distance, weight)),
-            "known_spatial_gradients": (self.known_spatial_gradients, weighted_mean(steep, weight)),
+            "known_spatial_gradients": (
+                self.known_spatial_gradients,
+                weighted_mean(steep, in_blocks),
+            ),
         }
 
 

@@ -54,7 +54,7 @@ def measured(case: Case, checkpoint: Checkpoint) -> dict[str, list[float]]:
     starts = {
         "alignment": DisplacementField.from_matrix(np.eye(4), coarse.lattice),
         "search": search(coarse),
-        "network": predict(fixed, moving, matrix, checkpoint, use_linear=True),
+        "network": predict(fixed, moving, matrix, checkpoint, use_linear=True, to_refine=True),
     }
     found: dict[str, list[float]] = {}
     for name, start in starts.items():

@@ -7,6 +7,7 @@ arXiv 1809.06226, describe the maps; the formulas are repeated at the functions.
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as functional
 from torch import Tensor
 
 from .warp import identity_grid, warp
@@ -49,6 +50,16 @@ def displacement_grid(displacement: Tensor) -> Tensor:
     shape = voxels(displacement)
     identity = identity_grid(shape, dtype=displacement.dtype, device=displacement.device)
     return identity + displacement.movedim(1, -1) * grid_units_per_voxel(displacement)
+
+
+def finer(displacement: Tensor, factor: int) -> Tensor:
+    """A displacement in voxels, ``(B, 3, K, J, I)``, on voxels so many times as small, of which these are blocks.
+
+    Linear between the blocks' middles.
+    """
+    if factor == 1:
+        return displacement
+    return factor * functional.interpolate(displacement, scale_factor=factor, mode="trilinear", align_corners=False)
 
 
 def voxels(tensor: Tensor) -> tuple[int, int, int]:

@@ -9,9 +9,11 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
-from .deformation import ANCHORS, compose_with_affine, displacement_grid, grid_units_per_voxel, integrate
+from .deformation import ANCHORS, compose_with_affine, displacement_grid, finer, grid_units_per_voxel, integrate
 from .geometry import SPACING_LIMITS_MM
+from .matching import MATCH_LIMITS, matching
 from .warp import identity_grid
 
 IMAGES = 2
@@ -37,6 +39,9 @@ class NetworkConfig:
         anchor: What pins the sum of the spatial gradients, see :func:`deformation.integrate`.
         lattice_shape: Voxels ``(K, J, I)`` of the lattice that the weights were trained for.
         lattice_spacing_mm: Its spacing along ``(i, j, k)``, which are nearest to R, A and S.
+        stride: Along each axis, how many voxels of the images are one of the network; 1 in the paper.
+        matches: Besides the images the network sees how well each of its voxels fits to those of the moving image up to
+            so many voxels away along each axis, see :func:`matching.matching`; 0 for the images alone, as in the paper.
         passes: How often a registration runs the network, and on which lattices: multiples of the spacing, from 0.5
             to 8. Each pass sees the moving image as deformed by the passes before.
 
@@ -52,6 +57,8 @@ class NetworkConfig:
     anchor: str = "first"
     lattice_shape: tuple[int, int, int] = (80, 64, 80)
     lattice_spacing_mm: tuple[float, float, float] = (4.0, 4.0, 4.0)
+    stride: int = 1
+    matches: int = 0
     passes: tuple[float, ...] = (1.0,)
 
     def __post_init__(self) -> None:
@@ -69,6 +76,10 @@ class NetworkConfig:
             "lattice_spacing_mm", f"three numbers from {low} to {high} mm",
             _are_numbers(self.lattice_spacing_mm, low, high) and len(self.lattice_spacing_mm) == 3,
         )  # fmt: skip
+        self._expect("stride", "a whole number above 0", _are_counts((self.stride,)))
+        low, high = MATCH_LIMITS
+        fits = type(self.matches) is int and low <= self.matches <= high
+        self._expect("matches", f"a whole number from {low} to {high}", fits)
         low, high = PASS_LIMITS
         self._expect("passes", f"numbers from {low} to {high}", _are_numbers(self.passes, low, high))
 
@@ -78,9 +89,14 @@ class NetworkConfig:
             raise NetworkError(msg)
 
     @property
+    def input_channels(self) -> int:
+        """Channels that the network sees: both images and, if it is given any, how they match."""
+        return IMAGES + ((2 * self.matches + 1) ** 3 if self.matches else 0)
+
+    @property
     def feature_channels(self) -> int:
-        """Channels that the encoder hands on: both images and the outputs of all blocks."""
-        return IMAGES + sum(self.encoder_channels)
+        """Channels that the encoder hands on: what the network sees and the outputs of all blocks."""
+        return self.input_channels + sum(self.encoder_channels)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers, words and lists, for a file."""
@@ -115,7 +131,7 @@ class NetworkOutput(NamedTuple):
     """What the network found. On the lattice of its input, whichever that was.
 
     Attributes:
-        spatial_gradients: Phi, ``(B, 3, K, J, I)`` between 0 and 2, 1 being no deformation.
+        spatial_gradients: Phi, ``(B, 3, K / s, J / s, I / s)`` for a stride s, between 0 and 2, 1 being no deformation.
         affine: A, ``(B, 3, 4)``, see :func:`deformation.affine_grid`; None where the linear branch was not run.
         grid: Of the composed map ``p -> G_N(G_A(p))``, ``(B, K, J, I, 3)``: ``warp(moving, grid)`` is like ``fixed``.
     """
@@ -128,13 +144,14 @@ class NetworkOutput(NamedTuple):
         """The composed map less the identity, ``(B, 3, K, J, I)`` in voxels along ``(i, j, k)``."""
         depth, height, width = self.grid.shape[1:4]
         identity = identity_grid((depth, height, width), dtype=self.grid.dtype, device=self.grid.device)
-        return ((self.grid - identity) / grid_units_per_voxel(self.spatial_gradients)).movedim(-1, 1)
+        moved = (self.grid - identity).movedim(-1, 1)
+        return moved / grid_units_per_voxel(moved).reshape(-1, 1, 1, 1)
 
 
-def compose(spatial_gradients: Tensor, affine: Tensor | None, anchor: str) -> NetworkOutput:
+def compose(spatial_gradients: Tensor, affine: Tensor | None, anchor: str, stride: int = 1) -> NetworkOutput:
     """The one grid of both branches, in float32 even where autocast is on; without an affine matrix, of the first."""
     with full_precision(spatial_gradients.device):
-        displacement = integrate(spatial_gradients, anchor)
+        displacement = finer(integrate(spatial_gradients, anchor), stride)
         grid = displacement_grid(displacement) if affine is None else compose_with_affine(displacement, affine)
     return NetworkOutput(spatial_gradients, affine, grid)
 
@@ -166,17 +183,32 @@ class RegistrationNetwork(nn.Module):
         Raises:
             NetworkError: Images of other shapes.
         """
-        expect_images(fixed, moving)
-        features = self.encoder(moving, fixed)
+        features = self.encoder(seen(fixed, moving, self.config))
         affine = self.linear_branch(features) if use_linear and self.linear_branch is not None else None
-        return compose(self.deformable_branch(features), affine, self.config.anchor)
+        return compose(self.deformable_branch(features), affine, self.config.anchor, self.config.stride)
 
 
-def expect_images(fixed: Tensor, moving: Tensor) -> None:
-    """Raise a NetworkError unless these are two images ``(B, 1, K, J, I)`` of one shape."""
-    if fixed.shape != moving.shape or fixed.ndim != 5 or fixed.shape[1] != 1 or min(fixed.shape[2:]) < 2:
+def expect_images(fixed: Tensor, moving: Tensor, stride: int) -> None:
+    """Raise a NetworkError unless these are two images ``(B, 1, K, J, I)`` of one shape, in whole blocks."""
+    whole = fixed.ndim == 5 and all(n % stride == 0 and n // stride > 1 for n in fixed.shape[2:])
+    if fixed.shape != moving.shape or not whole or fixed.shape[1] != 1:
         msg = f"found fixed {tuple(fixed.shape)}, moving {tuple(moving.shape)}, expected the same (B, 1, K, J, I)"
+        if stride > 1:
+            msg += f" in multiples of {stride}"
         raise NetworkError(msg)
+
+
+def seen(fixed: Tensor, moving: Tensor, config: NetworkConfig) -> Tensor:
+    """What the network sees of two images, ``(B, input_channels, K / s, J / s, I / s)`` for a stride s.
+
+    Raises:
+        NetworkError: Images of other shapes.
+    """
+    expect_images(fixed, moving, config.stride)
+    channels = [functional.avg_pool3d(image, config.stride) for image in (moving, fixed)]
+    if config.matches:
+        channels.append(matching(fixed, moving, config.matches, config.stride))
+    return torch.cat(channels, 1)
 
 
 class Encoder(nn.Module):
@@ -184,12 +216,12 @@ class Encoder(nn.Module):
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
-        widths = (IMAGES, *config.encoder_channels)
+        widths = (config.input_channels, *config.encoder_channels)
         self.blocks = nn.ModuleList(map(convolution_block, widths, config.encoder_channels, config.dilations))
 
-    def forward(self, moving: Tensor, fixed: Tensor) -> Tensor:
-        """Features ``(B, feature_channels, K, J, I)``."""
-        outputs = [torch.cat([moving, fixed], 1)]
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Features ``(B, feature_channels, K, J, I)`` of what is seen."""
+        outputs = [inputs]
         for block in self.blocks:
             outputs.append(block(outputs[-1]))
         return torch.cat(outputs, 1)

@@ -15,13 +15,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .network import (
-    IMAGES,
     INSTANCE_NORM_EPS,
     NEGATIVE_SLOPE,
     NetworkOutput,
     RegistrationNetwork,
     compose,
-    expect_images,
+    seen,
 )
 from .winograd import WinogradConvolution, part_with_zeros, pays
 
@@ -81,15 +80,15 @@ def infer(
     if fixed.device.type not in ("cpu", "cuda"):
         with torch.inference_mode():
             return network(fixed, moving, use_linear=use_linear)
-    expect_images(fixed, moving)
     dtype = dtype or fastest_dtype(fixed.device)
     linear = network.linear_branch if use_linear else None
     with torch.inference_mode():
         # one after the other: a larger batch would only need more memory
-        pairs = [_one_pair(network, torch.cat(pair), dtype) for pair in zip(moving, fixed, strict=True)]
+        inputs = seen(fixed, moving, network.config)
+        pairs = [_one_pair(network, one, dtype) for one in inputs]
         means, spatial_gradients = (torch.stack(found) for found in zip(*pairs, strict=True))
         affine = linear.of_means(means) if linear is not None else None
-        return compose(spatial_gradients, affine, network.config.anchor)
+        return compose(spatial_gradients, affine, network.config.anchor, network.config.stride)
 
 
 def fastest_dtype(device: torch.device) -> torch.dtype:
@@ -111,15 +110,16 @@ def _cpu_has(extension: str) -> bool:
     return bool(getattr(torch.cpu, names[extension], lambda: False)())
 
 
-def _one_pair(network: RegistrationNetwork, images: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """Means of all features ``(C,)`` and Phi ``(3, K, J, I)``, both in float32, of images ``(2, K, J, I)``."""
+def _one_pair(network: RegistrationNetwork, inputs: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Means of all features ``(C,)`` and Phi ``(3, K, J, I)``, both in float32, of inputs ``(C', K, J, I)``."""
     config, branch = network.config, network.deformable_branch
-    shape = tuple(images.shape[1:])
+    shape = tuple(inputs.shape[1:])
     width = max(config.feature_channels, *config.decoder_channels)
-    features = torch.empty((*shape, width), dtype=dtype, device=images.device)
-    features[..., :IMAGES] = images.movedim(0, -1)
-    means = [images.mean((1, 2, 3))]
-    source, end = slice(0, IMAGES), IMAGES
+    features = torch.empty((*shape, width), dtype=dtype, device=inputs.device)
+    end = len(inputs)
+    features[..., :end] = inputs.movedim(0, -1)
+    means = [inputs.mean((1, 2, 3))]
+    source = slice(0, end)
     for layer, dilation in zip(_convolutions(network.encoder), config.dilations, strict=True):
         target = slice(end, end + layer.out_channels)
         means.append(_block(features, source, target, layer.weight, dilation))

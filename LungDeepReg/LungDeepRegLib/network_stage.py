@@ -48,6 +48,7 @@ def predict(
     checkpoint: Checkpoint,
     *,
     use_linear: bool,
+    to_refine: bool = False,
     device: torch.device | str = "cpu",
 ) -> DisplacementField:
     """The residual displacement v, ``phi(x) = matrix @ (x + v(x))``, on the network's lattice.
@@ -60,6 +61,7 @@ def predict(
         matrix: The alignment, 4x4, fixed RAS mm to moving RAS mm.
         checkpoint: The trained network.
         use_linear: Whether its linear branch takes part.
+        to_refine: Leave out the last of several passes, the finest, whose work a refinement does better.
         device: Where it runs.
     """
     config = checkpoint.config
@@ -67,8 +69,9 @@ def predict(
     # The moving image where the alignment puts it, so that what is left to find is near the identity.
     aligned = Volume(moving.image.array, np.linalg.inv(matrix) @ moving.image.ijk_to_ras, moving.image.name)
     found: DisplacementField | None = None
-    for scale in config.passes:
-        shape = tuple(max(2, round(n / scale)) for n in config.lattice_shape)
+    passes = config.passes[:-1] if to_refine and len(config.passes) > 1 else config.passes
+    for scale in passes:
+        shape = tuple(max(2, round(n / scale / config.stride)) * config.stride for n in config.lattice_shape)
         spacing = tuple(mm * scale for mm in config.lattice_spacing_mm)
         lattice = network_lattice(shape, spacing, fixed)  # type: ignore[arg-type]
         images = on_lattice(fixed.image, lattice), on_lattice(aligned, lattice, found)

@@ -165,10 +165,10 @@ def register(
         predicted = None
         with clock.stage("network"):
             if network is not None:
-                linear = options.linear_branch
                 predicted = predict(
-                    fixed_ready, moving_ready, alignment.matrix, network, use_linear=linear, device=where
-                )
+                    fixed_ready, moving_ready, alignment.matrix, network,
+                    use_linear=options.linear_branch, to_refine=options.refine != "off", device=where,
+                )  # fmt: skip
         with clock.stage("refine"):
             return refined(fixed_ready, moving_ready, alignment.matrix, predicted, options, where, clock, warnings)
 
@@ -224,8 +224,8 @@ def refined(
 ) -> DisplacementField | None:
     """v: the network's, or what the instance optimisation makes of the best start; None where there is neither.
 
-    The network's result counts only where it is more alike than its input. The searches over many displacements are
-    further starts, of which the refinement takes the best.
+    The network's result counts only where it is more alike than its input. Searches over many displacements stand in
+    for one that doesn't, or that isn't there. The refinement takes the best of its starts.
     """
     if predicted is None and options.refine == "off":
         return None
@@ -239,11 +239,10 @@ def refined(
     start = DisplacementField.from_matrix(np.eye(4), coarse.lattice)
     if predicted is not None and dissimilarity(coarse, predicted) > dissimilarity(coarse, start):
         warnings.append("the network's result was left out: the images are more alike without it")
-    elif predicted is not None:
-        start = predicted
+        predicted = None
     if options.refine == "off":
-        return unfolded(start)
-    starts = [start, search(coarse), search_far(coarse)]
+        return unfolded(start if predicted is None else predicted)
+    starts = [start, search(coarse), search_far(coarse)] if predicted is None else [start, predicted]
     return refine(pyramid, similarity, plan, starts, lambda fraction: clock.progress("refine", fraction))
 
 

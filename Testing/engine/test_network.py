@@ -5,7 +5,8 @@ import dataclasses
 import pytest
 import torch
 from LungDeepRegLib.deformation import ANCHORS, compose_with_affine, displacement_grid, integrate
-from LungDeepRegLib.network import Encoder, NetworkConfig, NetworkError, RegistrationNetwork
+from LungDeepRegLib.matching import matching
+from LungDeepRegLib.network import Encoder, NetworkConfig, NetworkError, RegistrationNetwork, seen
 from LungDeepRegLib.warp import identity_grid, warp
 
 SHAPE = (8, 10, 12)
@@ -52,7 +53,7 @@ def test_the_default_is_that_of_the_paper():
 def test_encoder_hands_on_the_images_and_the_output_of_every_block():
     fixed, moving = images()
     encoder = Encoder(SMALL)
-    features = encoder(moving, fixed)
+    features = encoder(seen(fixed, moving, SMALL))
     assert features.shape == (1, 12, *SHAPE)
     assert torch.equal(features[:, :2], torch.cat([moving, fixed], 1))
     first = encoder.blocks[0](features[:, :2])
@@ -67,7 +68,7 @@ def test_reach_of_the_encoder_is_the_sum_of_its_dilations():
         if isinstance(module, torch.nn.InstanceNorm3d):
             module.forward = lambda x: x
     line = torch.zeros(1, 1, 3, 3, 41, requires_grad=True)
-    encoder(line, torch.zeros_like(line))[..., 1, 1, 20].sum().backward()
+    encoder(torch.cat([line, torch.zeros_like(line)], 1))[..., 1, 1, 20].sum().backward()
     reached = line.grad.abs().amax((0, 1, 2, 3)).nonzero().flatten()
     assert (reached.min(), reached.max()) == (20 - 12, 20 + 12)
 
@@ -179,6 +180,36 @@ def test_other_shapes_are_refused(fixed, moving):
         RegistrationNetwork(SMALL)(torch.zeros(fixed), torch.zeros(moving))
 
 
+def test_with_matches_it_sees_them_beside_the_averaged_images():
+    fixed, moving = images()
+    config = dataclasses.replace(SMALL, stride=2, matches=1)
+    inputs = seen(fixed, moving, config)
+    assert inputs.shape == (1, config.input_channels, *(n // 2 for n in SHAPE))
+    assert config.input_channels == 2 + 27
+    block = fixed[0, 0, 2:4, 4:6, 6:8]
+    torch.testing.assert_close(inputs[0, 1, 1, 2, 3], block.mean())
+    assert torch.equal(inputs[:, 2:], matching(fixed, moving, 1, 2))
+
+
+def test_with_a_stride_phi_is_of_blocks_and_the_map_of_voxels():
+    config = dataclasses.replace(SMALL, stride=2, matches=1)
+    assert torch.equal(RegistrationNetwork(config)(*images()).displacement(), torch.zeros(1, 3, *SHAPE))
+    output = trained(config)(*images(), use_linear=False)
+    assert output.spatial_gradients.shape == (1, 3, *(n // 2 for n in SHAPE))
+    blocks = integrate(output.spatial_gradients, config.anchor)
+    # a block's middle lies between its eight voxels
+    inner = torch.nn.functional.avg_pool3d(output.displacement(), 2)[:, :, 1:-1, 1:-1, 1:-1]
+    expected = torch.nn.functional.interpolate(
+        torch.nn.functional.interpolate(2 * blocks, scale_factor=2, mode="trilinear"), scale_factor=0.5, mode="area"
+    )[:, :, 1:-1, 1:-1, 1:-1]
+    torch.testing.assert_close(inner, expected, rtol=0, atol=1e-4)
+
+
+def test_shapes_that_are_no_whole_blocks_are_refused():
+    with pytest.raises(NetworkError, match="multiples of 3"):
+        RegistrationNetwork(dataclasses.replace(SMALL, stride=3))(*images())
+
+
 def test_config_round_trip():
     assert NetworkConfig.from_dict(SMALL.to_dict()) == SMALL
     assert isinstance(SMALL.to_dict()["dilations"], list)
@@ -200,6 +231,11 @@ def test_config_round_trip():
         {"lattice_shape": (8, 10, 1)},
         {"lattice_spacing_mm": (4.0, 0.0, 4.0)},
         {"lattice_spacing_mm": 4.0},
+        {"stride": 0},
+        {"stride": 2.0},
+        {"matches": -1},
+        {"matches": 4},
+        {"matches": True},
         {"passes": ()},
         {"passes": (1.0, 0.0)},
         {"passes": [1.0]},

@@ -14,6 +14,7 @@ CONFIGS = {
     "small": SMALL,
     "dilated": NetworkConfig((8, 12, 8), (2, 3, 5), (10, 8), squeeze_reduction=4),
     "growing": NetworkConfig((4, 5), (1, 1), (20, 3, 12), squeeze_reduction=3),
+    "with matches": dataclasses.replace(SMALL, matches=1),
     "without linear branch": dataclasses.replace(SMALL, linear_branch=False),
     **{anchor: dataclasses.replace(SMALL, anchor=anchor) for anchor in ANCHORS[1:]},
 }

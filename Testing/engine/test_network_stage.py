@@ -171,6 +171,22 @@ def test_each_pass_looks_at_the_moving_image_as_moved_so_far(name, shown):
     np.testing.assert_allclose(shown_moving, shown_fixed + slope * first, atol=2e-3)
 
 
+@pytest.mark.parametrize(("passes", "left"), [((2.0, 1.0), 2.0), ((1.0,), 1.0)])
+def test_before_a_refinement_the_finest_of_several_passes_is_left_out(passes, left):
+    network = RegistrationNetwork(dataclasses.replace(TINY, passes=passes)).eval()
+    v = predict(image("oblique"), image("coronal"), MATRIX, Checkpoint(network, {}), use_linear=True, to_refine=True)
+    np.testing.assert_allclose(v.lattice.spacing_mm, np.array(TINY.lattice_spacing_mm) * left)
+
+
+def test_images_of_every_pass_are_whole_blocks():
+    config = dataclasses.replace(TINY, stride=2, matches=1, lattice_shape=(14, 12, 10), passes=(2.0, 1.0))
+    v = predict(
+        image("oblique"), image("coronal"), MATRIX, Checkpoint(RegistrationNetwork(config).eval(), {}), use_linear=True
+    )
+    assert v.lattice.shape == (14, 12, 10)
+    np.testing.assert_allclose(v.vectors, 0, atol=1e-4)
+
+
 def test_what_was_found_first_is_looked_up_where_the_second_map_leads():
     lattice = Lattice((12, 12, 12), np.diag([2.0, 2.0, 2.0, 1.0]))
     first = DisplacementField.from_displacement(lambda x: x * [0.1, 0, 0], lattice)

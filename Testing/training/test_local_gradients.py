@@ -45,7 +45,7 @@ def plain(made):
 
 def h_by_hand(made, fixed, moving):
     """h of each voxel, from the features and h's own weights: two planes of three along the component's axis."""
-    features = made.encoder(moving, fixed)
+    features = made.encoder(torch.cat([moving, fixed], 1))
     features = made.deformable_branch.blocks(made.deformable_branch.excitation(features))
     weights = made.deformable_branch.gradients.parametrizations.weight.original
     padded = torch.nn.functional.pad(features, [2] * 6)

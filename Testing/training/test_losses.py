@@ -164,6 +164,16 @@ class TestKnownMap:
         assert float(loss(pair, still())["loss"]) == pytest.approx(0.25 * 5 / 6, rel=1e-5)  # none on the first plane
         assert float(loss(pair, moved_by(known.numpy()))["loss"]) == pytest.approx(0, abs=1e-6)
 
+    def test_gradients_of_blocks_are_compared_with_those_of_block_means(self):
+        i = torch.arange(SHAPE[2]).float().reshape(1, 1, -1).expand(SHAPE)
+        known = torch.stack([0.25 * i, torch.zeros(SHAPE), torch.zeros(SHAPE)])
+        pair = pairs(displacement=known, certainty=torch.ones(1, *SHAPE))
+        blocks = torch.ones(2, 3, *(n // 2 for n in SHAPE))
+        blocks[:, 0, :, :, 1:] += 0.25  # a block per block, as a voxel per voxel
+        output = still()._replace(spatial_gradients=blocks)
+        loss = Loss(similarity="", known_spatial_gradients=1.0, spatial_gradients=0.0)
+        assert float(loss(pair, output)["loss"]) == pytest.approx(0, abs=1e-6)
+
     def test_lungs_count_more_and_what_is_uncertain_not_at_all(self):
         i = torch.arange(SHAPE[2]).float().reshape(1, 1, -1).expand(SHAPE)
         known = torch.stack([i, torch.zeros(SHAPE), torch.zeros(SHAPE)])  # distances 0 to 5 along i

@@ -79,8 +79,10 @@ class Scene:
 
     def picture(self, positions: Tensor) -> Tensor:
         """The chest's image at some positions, each value an average over its voxel, ``(1, 1, K, J, I)`` in [0, 1]."""
-        grid = finer(self._seen(positions, self._image.lattice).movedim(-1, 1))
-        return functional.avg_pool3d(warp(self._image.tensor(), grid.movedim(1, -1)), FINER)
+        grid = self._seen(positions, self._image.lattice)
+        if float(self.spacing_mm.max()) <= float(self._image.lattice.spacing_mm.min()):
+            return warp(self._image.tensor(), grid)  # the chest's own voxels are averages over as much
+        return functional.avg_pool3d(warp(self._image.tensor(), finer(grid.movedim(-1, 1)).movedim(1, -1)), FINER)
 
     def _seen(self, positions: Tensor, lattice: Lattice) -> Tensor:
         """The grid that samples what lies on a lattice at the chest."""
