@@ -11,6 +11,8 @@ import argparse
 import math
 import sys
 import time
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,7 +21,7 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 from LungDeepRegLib.checkpoint import Checkpoint, CheckpointError, Provenance, save_checkpoint
-from LungDeepRegLib.network import RegistrationNetwork
+from LungDeepRegLib.network import NetworkError, RegistrationNetwork
 
 from .learner import Learner
 from .provenance import of_run
@@ -139,20 +141,30 @@ def not_finite(network: RegistrationNetwork) -> str:
     return next((name for name, weights in network.state_dict().items() if not bool(weights.isfinite().all())), "")
 
 
-def export(path: Path, out: Path, *, half: bool = False) -> Checkpoint:
+def export(
+    path: Path,
+    out: Path,
+    *,
+    half: bool = False,
+    spacing_mm: float | None = None,
+    passes: Sequence[float] | None = None,
+) -> Checkpoint:
     """Write the engine's checkpoint of a Lightning checkpoint.
 
     Args:
         path: Lightning's.
         out: The engine's.
         half: Store 16 bits a number, with 11 significant ones, in half the space.
+        spacing_mm: Of the lattice that registrations use, which covers what the training's does; None for that one.
+        passes: How often and on which multiples of it registrations run the network; None for the training's.
 
     Raises:
         ExportError: See :func:`trained_network`; also weights that are not finite, or too large for 16 bits.
         CheckpointError: A file that cannot be written.
     """
     found = trained_network(path)
-    network = found.network.half() if half else found.network
+    network = placed(found.network, spacing_mm, passes)
+    network = network.half() if half else network
     broken = not_finite(network)
     if broken:
         why = " or beyond what 16 bits hold" if half else ""
@@ -160,6 +172,27 @@ def export(path: Path, out: Path, *, half: bool = False) -> Checkpoint:
         raise ExportError(msg)
     save_checkpoint(out, network, {**found.provenance, "half": half})
     return found
+
+
+def placed(
+    network: RegistrationNetwork, spacing_mm: float | None, passes: Sequence[float] | None
+) -> RegistrationNetwork:
+    """The same weights for registrations on another lattice of the same extent, or in other passes.
+
+    Raises:
+        NetworkError: Spacings or passes that no network can have.
+    """
+    config = network.config
+    if spacing_mm is not None:
+        # lattice_shape is (K, J, I), the spacing along (i, j, k)
+        extents = zip(config.lattice_shape, config.lattice_spacing_mm[::-1], strict=True)
+        k, j, i = (config.stride * max(2, round(n * mm / spacing_mm / config.stride)) for n, mm in extents)
+        config = replace(config, lattice_shape=(k, j, i), lattice_spacing_mm=(spacing_mm,) * 3)
+    if passes is not None:
+        config = replace(config, passes=tuple(passes))
+    elsewhere = RegistrationNetwork(config)
+    elsewhere.load_state_dict(network.state_dict())
+    return elsewhere
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -170,6 +203,10 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--checkpoint", type=Path, required=True, help="of a training run, such as last.ckpt")
     parser.add_argument("--out", type=Path, required=True, help="the file to write, such as weights.pt")
+    parser.add_argument(
+        "--spacing", type=float, metavar="MM", help="of the lattice to register on (default: trained on)"
+    )
+    parser.add_argument("--passes", type=float, nargs="+", metavar="N", help="to register in (default: trained in)")
     parser.add_argument("--half", action="store_true", help="store 16 bits a number: half the size")
     parser.add_argument("--overwrite", action="store_true", help="replace the file that is there")
     chosen = parser.parse_args(arguments)
@@ -177,8 +214,8 @@ def main(arguments: list[str] | None = None) -> int:
         if chosen.out.exists() and not chosen.overwrite:
             msg = f"{chosen.out}: exists already; choose another name or use --overwrite"
             raise ExportError(msg)
-        found = export(chosen.checkpoint, chosen.out, half=chosen.half)
-    except (ExportError, CheckpointError) as error:
+        found = export(chosen.checkpoint, chosen.out, half=chosen.half, spacing_mm=chosen.spacing, passes=chosen.passes)
+    except (ExportError, CheckpointError, NetworkError) as error:
         sys.stderr.write(f"error: {error}\n")
         return FAILED
     kind = "averaged weights" if found.provenance["averaged"] else "weights"

@@ -205,6 +205,26 @@ class TestCommand:
         assert torch.allclose(*grids, atol=0.01)
         assert found.provenance["half"] is True
 
+    def test_another_lattice_and_other_passes_for_the_same_weights(self, run, tmp_path):
+        path = run / "checkpoints" / "last.ckpt"
+        trained = exported(path, tmp_path / "trained.pt")
+        spacing = trained.config.lattice_spacing_mm[0] / 2
+        found = exported(path, tmp_path / "out.pt", "--spacing", str(spacing), "--passes", "4", "1")
+        assert found.config.lattice_spacing_mm == (spacing,) * 3
+        assert found.config.passes == (4.0, 1.0)
+        trained_mm, found_mm = (
+            [n * mm for n, mm in zip(c.lattice_shape, c.lattice_spacing_mm[::-1], strict=True)]
+            for c in (trained.config, found.config)
+        )
+        assert found_mm == pytest.approx(trained_mm, abs=spacing)
+        assert apart(found.network, trained.network.state_dict()) == 0
+
+    def test_impossible_passes_are_refused(self, run, tmp_path, capsys):
+        arguments = ["--checkpoint", str(run / "checkpoints" / "last.ckpt"), "--out", str(tmp_path / "out.pt")]
+        assert main([*arguments, "--passes", "20"]) == 3
+        assert "found passes (20.0,)" in capsys.readouterr().err
+        assert not (tmp_path / "out.pt").exists()
+
     def test_a_file_that_is_there_is_kept(self, run, tmp_path, capsys):
         out = tmp_path / "out.pt"
         out.write_text("mine")
