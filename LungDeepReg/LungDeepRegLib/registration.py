@@ -224,8 +224,8 @@ def refined(
 ) -> DisplacementField | None:
     """v: the network's, or what the instance optimisation makes of the best start; None where there is neither.
 
-    The network's result counts only where it is more alike than its input. Searches over many displacements stand in
-    for one that doesn't, or that isn't there. The refinement takes the best of its starts.
+    The network's result counts only where it is more alike than its input. Searches over many displacements are further
+    starts, of which the refinement takes the best; near the alignment only where no network's result is there.
     """
     if predicted is None and options.refine == "off":
         return None
@@ -242,7 +242,8 @@ def refined(
         predicted = None
     if options.refine == "off":
         return unfolded(start if predicted is None else predicted)
-    starts = [start, search(coarse), search_far(coarse)] if predicted is None else [start, predicted]
+    near = [start, search(coarse)] if predicted is None else [predicted]
+    starts = [*near, search_far(coarse)]
     return refine(pyramid, similarity, plan, starts, lambda fraction: clock.progress("refine", fraction))
 
 
