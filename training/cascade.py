@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 
 import torch.nn.functional as functional
 from LungDeepRegLib.deformation import displacement_grid, finer
-from LungDeepRegLib.network import NetworkOutput
+from LungDeepRegLib.network import NetworkConfig, NetworkOutput
 from LungDeepRegLib.warp import warp
 from torch import Tensor
 
@@ -24,12 +24,15 @@ class CascadeError(TrainingError):
     """Passes whose voxels aren't whole blocks of the lattice's."""
 
 
-def check_passes(passes: tuple[float, ...], shape: tuple[int, int, int]) -> None:
-    """Raise a CascadeError unless voxels of each pass are whole blocks of the lattice's ``(K, J, I)``."""
-    for scale in passes:
-        if scale != int(scale) or any(n % int(scale) for n in shape):
-            msg = f"found a pass on voxels {scale:g} times as large on a lattice of {shape} voxels, expected whole"
-            msg += " multiples that divide the lattice, to train the network"
+def check_passes(config: NetworkConfig) -> None:
+    """Raise a CascadeError unless what a network sees in each pass is whole blocks of its lattice's voxels."""
+    for scale in config.passes:
+        block = int(scale) * config.stride
+        if scale != int(scale) or any(n % block for n in config.lattice_shape):
+            msg = f"found a pass on voxels {scale:g} times as large and the stride {config.stride} on a lattice of"
+            msg += (
+                f" {config.lattice_shape} voxels, expected whole multiples whose blocks divide the lattice to train on"
+            )
             raise CascadeError(msg)
 
 

@@ -72,7 +72,7 @@ class Learner(pl.LightningModule):
             self.network.load_state_dict(weights_like(self.network, start_from))
         if local_gradients:
             learn_differences(self.network)
-        check_passes(network.passes, network.lattice_shape)
+        check_passes(network)
         if local_gradients and max(loss.spatial_gradients, loss.known_spatial_gradients) > 0:
             msg = "found local_gradients and a loss of the spatial gradients, which have no derivative then; expected"
             msg += " spatial_gradients: 0 and known_spatial_gradients: 0"
