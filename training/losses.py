@@ -119,10 +119,7 @@ class Loss:
         steep = (output.spatial_gradients - spatial_gradients(known)).abs().sum(1, keepdim=True)
         return {
             "known_displacement": (self.known_displacement, weighted_mean(distance, weight)),
-            "known_spatial_gradients": (
-                self.known_spatial_gradients,
-                weighted_mean(steep, in_blocks),
-            ),
+            "known_spatial_gradients": (self.known_spatial_gradients, weighted_mean(steep, in_blocks)),
         }
 
 
