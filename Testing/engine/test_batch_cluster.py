@@ -78,7 +78,9 @@ def test_dead_workers_are_replaced_and_a_case_that_kills_its_worker_fails_alone(
     }
     assert len(begun(tmp_path, "05")) == 3
     assert len(set(begun(tmp_path, "10"))) == 2
-    assert all(len(begun(tmp_path, name)) == 1 for name in names if name not in ("05", "10"))
+    # A failure leaves nothing on disk: if its worker dies before it is asked for the answer, the case is begun again.
+    again = {name: len(begun(tmp_path, name)) for name in names if name not in ("03", "05", "10")}
+    assert set(again.values()) == {1}, again
     assert len({begun(tmp_path, name)[0] for name in names}) >= 2
     expected = {*(set(names) - {"03", "05"}), "cases.csv", "cases.json"}
     assert {path.name for path in (tmp_path / "out").iterdir()} == expected
