@@ -3,8 +3,9 @@
     python -m training.cohort --out cohort --workers 2
 
 41 patients as the paper has them: 29 with interstitial lung disease and 12 healthy, 13 of them for validation; the
-landmarks of two simulated observers, and the truth. All is drawn from ``patients/frozen.toml``. The folder holds
-``manifest.csv``, which :func:`training.cohorts.read_manifest` reads, and appears whole or not at all.
+landmarks of two simulated observers, and the truth. All is drawn from ``patients/frozen.toml``; ``--seed`` and
+``--times`` draw other patients likewise, and more, who aren't the frozen cohort. The folder holds ``manifest.csv``,
+which :func:`training.cohorts.read_manifest` reads, and appears whole or not at all.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from training.cohorts.writing import staged_cohort, write_manifest, write_scan
 from training.errors import TrainingError
 from training.patients.case import PHASES, Case, sample_case
 from training.patients.members import Member, members
-from training.patients.parameters import FROZEN, read_parameters
+from training.patients.parameters import FROZEN, Parameters, read_parameters
 from training.worker_processes import mapped
 
 BAD_INPUT = 3
@@ -47,17 +48,24 @@ class SyntheticCohort:
         patients: How many, the first of the cohort; those for validation come first. None for all.
         coarser: How many times larger voxels are than in the whole cohort, 1 to :data:`COARSEST`.
         parameters: What they are drawn from.
+        seed: Chooses other patients; None for the frozen ones.
+        times: How many times as many there are in all.
 
     Raises:
-        SyntheticCohortError: More patients than there are, or none; another voxel size.
+        SyntheticCohortError: More patients than there are, or none; another voxel size; no seed.
     """
 
     patients: int | None = None
     coarser: float = 1.0
     parameters: Path = FROZEN
+    seed: int | None = None
+    times: int = 1
 
     def __post_init__(self) -> None:
-        most = len(members(read_parameters(self.parameters)))
+        if self.times < 1 or (self.seed is not None and self.seed < 0):
+            msg = f"found {self.times} times as many patients and the seed {self.seed}, expected at least 1 and 0"
+            raise SyntheticCohortError(msg)
+        most = len(members(self.drawn_from))
         if self.patients is not None and not 1 <= self.patients <= most:
             msg = f"found {self.patients} patients, expected 1 to {most}"
             raise SyntheticCohortError(msg)
@@ -66,9 +74,14 @@ class SyntheticCohort:
             raise SyntheticCohortError(msg)
 
     @property
+    def drawn_from(self) -> Parameters:
+        """All that decides on the patients."""
+        return read_parameters(self.parameters).redrawn(self.seed, self.times)
+
+    @property
     def members(self) -> tuple[Member, ...]:
         """The patients."""
-        return members(read_parameters(self.parameters))[: self.patients]
+        return members(self.drawn_from)[: self.patients]
 
 
 def write_cohort(
@@ -102,7 +115,7 @@ def write_cohort(
 
 def write_patient(folder: Path, cohort: SyntheticCohort, number: int) -> Rows:
     """Write one patient's files; their lines of the manifest."""
-    case = sample_case(read_parameters(cohort.parameters), number)
+    case = sample_case(cohort.drawn_from, number)
     return [write_phase(folder, case, phase, cohort.coarser) for phase in PHASES]
 
 
@@ -127,6 +140,8 @@ def options() -> argparse.ArgumentParser:
     parser.add_argument("--out", type=Path, required=True, help="a folder that is empty or not there yet")
     parser.add_argument("--patients", type=int, help="only the first of them; 13 for validation come first")
     parser.add_argument("--coarser", type=float, default=1.0, help="voxels this many times larger (default: 1)")
+    parser.add_argument("--seed", type=int, help="draw other patients likewise (default: the frozen ones)")
+    parser.add_argument("--times", type=int, default=1, help="that many times as many patients (default: 1)")
     parser.add_argument("--workers", type=int, default=1, help="processes side by side (default: 1)")
     return parser
 
@@ -137,7 +152,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     chosen = options().parse_args(arguments)
     try:
-        cohort = SyntheticCohort(chosen.patients, chosen.coarser)
+        cohort = SyntheticCohort(chosen.patients, chosen.coarser, seed=chosen.seed, times=chosen.times)
         bar = partial(tqdm, total=len(cohort.members), desc="Patients", unit="patient", file=sys.stderr)
         manifest = write_cohort(chosen.out, cohort, chosen.workers, bar)
     except (TrainingError, OutputError) as error:

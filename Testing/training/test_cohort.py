@@ -106,6 +106,9 @@ def test_the_manifest_says_that_it_is_synthetic(written, capsys):
         (["--coarser", "0.5"], "found voxels 0.5 times larger, expected 1 to 16"),
         (["--coarser", "nan"], "found voxels nan times larger"),
         (["--workers", "0"], "found 0 workers"),
+        (["--times", "0"], "found 0 times as many patients and the seed None, expected at least 1 and 0"),
+        (["--seed", "-1"], "the seed -1, expected at least 1 and 0"),
+        (["--times", "2", "--patients", "83"], "found 83 patients, expected 1 to 82"),
     ],
 )
 def test_options_that_make_no_cohort_leave_nothing_behind(tmp_path, capsys, options, said):

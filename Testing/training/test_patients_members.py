@@ -34,6 +34,16 @@ def test_groups_and_split_are_the_papers():
     assert {member.label for member in everybody[:3]} == {"ILD", "healthy"}  # a cohort of three has both
 
 
+def test_another_seed_draws_others_likewise_and_more_of_them():
+    frozen, others = members(read_parameters()), members(read_parameters().redrawn(7, 3))
+    shares = Counter((member.split, member.label) for member in others)
+    assert shares == {group: 3 * count for group, count in Counter((m.split, m.label) for m in frozen).items()}
+    assert members(read_parameters().redrawn(None, 1)) == frozen
+    again = members(read_parameters().redrawn(7, 1))
+    assert [(m.label, m.severity, m.depth) for m in again] != [(m.label, m.severity, m.depth) for m in frozen]
+    assert read_parameters().redrawn(7, 1).generator(0).random() != read_parameters().generator(0).random()
+
+
 def test_severity_and_depth_are_spread_evenly_in_each_group():
     everybody = members(read_parameters())
     for split, label, count in (("validation", "ILD", 9), ("train", "healthy", 8)):

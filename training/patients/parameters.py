@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -51,6 +51,11 @@ class Parameters:
     def generator(self, number: int, *stream: int) -> np.random.Generator:
         """The random numbers of patient 0, 1, ...; streams are independent, so that one more draw changes no other."""
         return np.random.default_rng([self.seed, number, *stream])
+
+    def redrawn(self, seed: int | None, times: int) -> Parameters:
+        """The same but for the seed, if one is given, and ``times`` as many patients in each of the cohort's groups."""
+        cohort = {name: times * count for name, count in self.tables.get("cohort", {}).items()}
+        return replace(self, seed=self.seed if seed is None else seed, tables={**self.tables, "cohort": cohort})
 
     def _value(self, name: str, value: Any) -> Any:
         if isinstance(value, list):
