@@ -12,6 +12,7 @@ import dataclasses
 import json
 import sys
 from collections.abc import Iterator
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -25,7 +26,7 @@ from LungDeepRegLib.displacement_field import DisplacementField
 from LungDeepRegLib.network_stage import predict
 from LungDeepRegLib.preprocessing import prepare, registration_lattice, working_spacing
 from LungDeepRegLib.pyramid import levels
-from LungDeepRegLib.refinement import PLANS, refine
+from LungDeepRegLib.refinement import PLANS, dissimilarity, refine
 from LungDeepRegLib.registration import Options, read_image
 from LungDeepRegLib.similarity import parse_similarity
 from LungDeepRegLib.transformation import written_field
@@ -54,8 +55,10 @@ def measured(case: Case, checkpoint: Checkpoint) -> dict[str, list[float]]:
     starts = {
         "alignment": DisplacementField.from_matrix(np.eye(4), coarse.lattice),
         "search": search(coarse),
-        "network": predict(fixed, moving, matrix, checkpoint, use_linear=True, to_refine=True),
     }
+    unlike = partial(dissimilarity, coarse)
+    predicted = predict(fixed, moving, matrix, checkpoint, use_linear=True, to_refine=True, unlike=unlike)
+    starts["network"] = starts["alignment"] if predicted is None else predicted
     found: dict[str, list[float]] = {}
     for name, start in starts.items():
         found[name] = []

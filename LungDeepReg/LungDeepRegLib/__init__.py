@@ -6,6 +6,7 @@
 Names are loaded when they are first used: what needs no torch, such as :mod:`mrml`, works where it isn't loaded.
 """
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,12 @@ if TYPE_CHECKING:
     from .volume import Volume as Volume
 
 __version__ = "0.1.0"
+
+# Threads of torch (GNU OpenMP, Linux) that wait for each other keep their cores busy. Where another program takes one
+# of these cores, as Slicer does, all wait for the thread that it displaced, again and again: several times slower.
+# OpenMP reads this when torch is loaded. It takes as little itself where it knows of more threads than cores.
+if "OMP_WAIT_POLICY" not in os.environ:
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 HOMES = {
     "DisplacementField": "displacement_field",

@@ -5,6 +5,8 @@ Looking again at what a first look has brought nearer is a recursive cascade (Zh
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from scipy import ndimage
@@ -13,6 +15,7 @@ from .checkpoint import Checkpoint
 from .displacement_field import DisplacementField
 from .field_sampling import sampling_grid
 from .geometry import Lattice, apply, canonical_axes, index_box
+from .network import NetworkConfig, NetworkOutput
 from .network_inference import infer
 from .preprocessing import Prepared
 from .resampling import averaged
@@ -20,6 +23,7 @@ from .volume import Volume, averaging_factors, block_mean
 from .warp import warp
 
 FINER = 2  # samples along each axis of a voxel that are averaged
+COARSE = 2.0  # passes on voxels at least so many times the lattice's are coarse
 
 
 def network_lattice(shape: tuple[int, int, int], spacing_mm: tuple[float, float, float], fixed: Prepared) -> Lattice:
@@ -49,9 +53,10 @@ def predict(
     *,
     use_linear: bool,
     to_refine: bool = False,
+    unlike: Callable[[DisplacementField], float] = lambda v: 0.0,
     device: torch.device | str = "cpu",
-) -> DisplacementField:
-    """The residual displacement v, ``phi(x) = matrix @ (x + v(x))``, on the network's lattice.
+) -> DisplacementField | None:
+    """The residual displacement v, ``phi(x) = matrix @ (x + v(x))``, on the lattice of the network's last pass.
 
     The network looks once for each of its configuration's passes, each time at the moving image as deformed so far.
 
@@ -61,26 +66,53 @@ def predict(
         matrix: The alignment, 4x4, fixed RAS mm to moving RAS mm.
         checkpoint: The trained network.
         use_linear: Whether its linear branch takes part.
-        to_refine: Leave out the last of several passes, the finest, whose work a refinement does better.
+        to_refine: Leave out the passes that aren't coarse (if any are), whose work a refinement does better.
+        unlike: How unlike the images are, deformed by some v; what a coarse pass finds counts only if they get no more
+            so. Coarse passes find the way in deep breaths, and blur what is nearly in place.
         device: Where it runs.
+
+    Returns:
+        None where nothing that the network found counts.
     """
     config = checkpoint.config
     network = checkpoint.network.to(device).eval()
     # The moving image where the alignment puts it, so that what is left to find is near the identity.
     aligned = Volume(moving.image.array, np.linalg.inv(matrix) @ moving.image.ijk_to_ras, moving.image.name)
+    passes = passes_of(config, to_refine=to_refine)
     found: DisplacementField | None = None
-    passes = config.passes[:-1] if to_refine and len(config.passes) > 1 else config.passes
+    least = unlike(DisplacementField.from_matrix(np.eye(4), pass_lattice(config, passes[0], fixed)))
     for scale in passes:
-        shape = tuple(max(2, round(n / scale / config.stride)) * config.stride for n in config.lattice_shape)
-        spacing = tuple(mm * scale for mm in config.lattice_spacing_mm)
-        lattice = network_lattice(shape, spacing, fixed)  # type: ignore[arg-type]
+        lattice = pass_lattice(config, scale, fixed)
         images = on_lattice(fixed.image, lattice), on_lattice(aligned, lattice, found)
         output = infer(network, *(image.tensor(device) for image in images), use_linear=use_linear)
-        voxels = output.displacement()[0].movedim(0, -1).cpu().numpy()
-        step = DisplacementField(voxels @ lattice.ijk_to_ras[:3, :3].T.astype(np.float32), lattice)
-        found = step if found is None else found.after(step)
-    assert found is not None
+        step = displacement(output, lattice)
+        further = step if found is None else found.after(step)
+        if scale >= COARSE:
+            after = unlike(further)
+            if after > least:
+                continue
+            least = after
+        found = further
     return found
+
+
+def passes_of(config: NetworkConfig, *, to_refine: bool) -> tuple[float, ...]:
+    """The passes to run, as multiples of the lattice's spacing."""
+    coarse = tuple(scale for scale in config.passes if scale >= COARSE)
+    return coarse if to_refine and coarse else config.passes
+
+
+def pass_lattice(config: NetworkConfig, scale: float, fixed: Prepared) -> Lattice:
+    """The network's lattice with voxels so many times larger: whole blocks, about the same extent."""
+    shape = tuple(max(2, round(n / scale / config.stride)) * config.stride for n in config.lattice_shape)
+    spacing = tuple(mm * scale for mm in config.lattice_spacing_mm)
+    return network_lattice(shape, spacing, fixed)  # type: ignore[arg-type]
+
+
+def displacement(output: NetworkOutput, lattice: Lattice) -> DisplacementField:
+    """What the network found on a lattice, as v in RAS mm."""
+    voxels = output.displacement()[0].movedim(0, -1).cpu().numpy()
+    return DisplacementField(voxels @ lattice.ijk_to_ras[:3, :3].T.astype(np.float32), lattice)
 
 
 def on_lattice(image: Volume, lattice: Lattice, field: DisplacementField | None = None) -> Volume:

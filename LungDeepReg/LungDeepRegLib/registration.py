@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -162,15 +163,7 @@ def register(
             raise RegistrationError(msg)
 
     def deform(where: torch.device) -> DisplacementField | None:
-        predicted = None
-        with clock.stage("network"):
-            if network is not None:
-                predicted = predict(
-                    fixed_ready, moving_ready, alignment.matrix, network,
-                    use_linear=options.linear_branch, to_refine=options.refine != "off", device=where,
-                )  # fmt: skip
-        with clock.stage("refine"):
-            return refined(fixed_ready, moving_ready, alignment.matrix, predicted, options, where, clock, warnings)
+        return deformed(fixed_ready, moving_ready, alignment.matrix, network, options, where, clock, warnings)
 
     if network is None:
         warnings.append("no trained weights: the network was left out")
@@ -212,39 +205,48 @@ def checked_mask(mask: np.ndarray, volume: Volume) -> np.ndarray:
     return mask > 0
 
 
-def refined(
+def deformed(
     fixed: Prepared,
     moving: Prepared,
     matrix: np.ndarray,
-    predicted: DisplacementField | None,
+    network: Checkpoint | None,
     options: Options,
     device: torch.device,
     clock: Clock,
     warnings: list[str],
 ) -> DisplacementField | None:
-    """v: the network's, or what the instance optimisation makes of the best start; None where there is neither.
+    """v: what the network finds, and what the instance optimisation makes of it; None where there is neither.
 
-    The network's result counts only where it is more alike than its input. Searches over many displacements are further
-    starts, of which the refinement takes the best; near the alignment only where no network's result is there.
+    What the network finds counts only as far as the images get more alike by it.
     """
-    if predicted is None and options.refine == "off":
+    if network is None and options.refine == "off":
         return None
-    plan, mind = PLANS.get(options.refine, Plan(())), parse_similarity("mind")
+    plan = PLANS.get(options.refine, Plan(()))
     similarity = parse_similarity(options.similarity)
-    lattice = registration_lattice(fixed, moving, matrix)
-    similarities = [mind, *[similarity] * len(plan.iterations)]
-    coarse, *pyramid = levels(
-        fixed, moving, lattice, matrix, similarities, device, full_resolution=plan.full_resolution
-    )
-    start = DisplacementField.from_matrix(np.eye(4), coarse.lattice)
-    if predicted is not None and dissimilarity(coarse, predicted) > dissimilarity(coarse, start):
-        warnings.append("the network's result was left out: the images are more alike without it")
+    with clock.stage("network"):
+        similarities = [parse_similarity("mind"), *[similarity] * len(plan.iterations)]
+        lattice = registration_lattice(fixed, moving, matrix)
+        coarse, *pyramid = levels(
+            fixed, moving, lattice, matrix, similarities, device, full_resolution=plan.full_resolution
+        )
+        still = DisplacementField.from_matrix(np.eye(4), coarse.lattice)
         predicted = None
+        if network is not None:
+            unlike = partial(dissimilarity, coarse)
+            predicted = predict(
+                fixed, moving, matrix, network, use_linear=options.linear_branch, to_refine=options.refine != "off",
+                unlike=unlike, device=device,
+            )  # fmt: skip
+            if predicted is None or unlike(predicted) > unlike(still):
+                warnings.append("the network's result was left out: the images are more alike without it")
+                predicted = None
     if options.refine == "off":
-        return unfolded(start if predicted is None else predicted)
-    near = [start, search(coarse)] if predicted is None else [predicted]
-    starts = [*near, search_far(coarse)]
-    return refine(pyramid, similarity, plan, starts, lambda fraction: clock.progress("refine", fraction))
+        return unfolded(still if predicted is None else predicted)
+    with clock.stage("refine"):
+        # Searches over many displacements are further starts; near the alignment the network does better.
+        near = [still, search(coarse)] if predicted is None else [predicted]
+        starts = [*near, search_far(coarse)]
+        return refine(pyramid, similarity, plan, starts, lambda fraction: clock.progress("refine", fraction))
 
 
 def with_cpu_in_reserve(

@@ -569,7 +569,7 @@ def write_series(folder, number):
 
 def test_out_of_memory_on_the_gpu_goes_on_on_the_cpu(files, tmp_path, monkeypatch):
     registration = LungDeepRegLib.registration
-    refined, devices = registration.refined, []
+    deformed, devices = registration.deformed, []
 
     def scarce(*args):
         device = next(value for value in args if isinstance(value, torch.device))
@@ -577,9 +577,9 @@ def test_out_of_memory_on_the_gpu_goes_on_on_the_cpu(files, tmp_path, monkeypatc
         if device.type == "cuda":
             msg = "CUDA out of memory. Tried to allocate 9.00 GiB"
             raise RuntimeError(msg)
-        return refined(*args)
+        return deformed(*args)
 
-    monkeypatch.setattr(registration, "refined", scarce)
+    monkeypatch.setattr(registration, "deformed", scarce)
     monkeypatch.setattr(registration, "choose_device", lambda name: torch.device("cuda"))
     monkeypatch.setattr(registration, "device_name", lambda device: device.type)
     settings = [*QUICK, "--weights", "none", "--device", "cuda"]  # without a GPU no network can be put there

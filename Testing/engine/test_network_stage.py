@@ -178,6 +178,25 @@ def test_before_a_refinement_the_finest_of_several_passes_is_left_out(passes, le
     np.testing.assert_allclose(v.lattice.spacing_mm, np.array(TINY.lattice_spacing_mm) * left)
 
 
+@pytest.mark.parametrize(("allowed_mm", "counted"), [(0, (1.0,)), (3, (4.0, 1.0)), (10, (4.0, 2.0, 1.0))])
+def test_a_coarse_pass_counts_only_if_the_images_get_no_more_unlike(allowed_mm, counted):
+    """The network moves by 2.7, 5.3 and 6 mm in its passes; only so many mm leave the images as they are."""
+
+    def moved(passes, **settings):
+        network = RegistrationNetwork(dataclasses.replace(TINY, passes=passes)).eval()
+        network.load_state_dict(checkpoint((1.0, 0.0, 0.0)).network.state_dict())
+        return predict(image("axial"), image("coronal"), MATRIX, Checkpoint(network, {}), use_linear=True, **settings)
+
+    def unlike(v):
+        return max(0.0, float(np.linalg.norm(v.vectors, axis=-1).mean()) - allowed_mm)
+
+    expected = sum(moved((scale,)).vectors[0, 0, 0] for scale in counted)
+    found = moved((4.0, 2.0, 1.0), unlike=unlike)
+    np.testing.assert_allclose(found.vectors, np.broadcast_to(expected, found.vectors.shape), atol=1e-3)
+    nothing = moved((4.0, 2.0, 1.0), unlike=unlike, to_refine=True) is None
+    assert nothing == (counted == (1.0,))
+
+
 def test_images_of_every_pass_are_whole_blocks():
     config = dataclasses.replace(TINY, stride=2, matches=1, lattice_shape=(14, 12, 10), passes=(2.0, 1.0))
     v = predict(
