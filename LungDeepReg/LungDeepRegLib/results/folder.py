@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -151,8 +152,9 @@ def fill_folder(
     Raises:
         OutputError: A full disk or a place that isn't writable.
     """
-    with ThreadPoolExecutor(1) as background:
-        writing = background.submit(write_files, folder, found, kind)  # goes on while others measure and draw
+    with ThreadPoolExecutor(2) as background:  # at work while figures are measured and drawn
+        writing = background.submit(write_files, folder, found, kind)
+        background.submit(import_module, "matplotlib.figure")  # half a second; where it is missing drawn() says so
         evaluation, run = measured(found, run, clock)
         pictures, run = drawn(folder, found, evaluation, run, clock, elapsed)
         with clock.stage("write"), failing_as_output(folder):

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
-
-from ...html_report import Picture
 
 if TYPE_CHECKING:
     from .figure import Layout
@@ -39,7 +38,9 @@ COLUMN_TITLES_PX = 50
 """Height of what stands above the columns."""
 
 
-def extracts(pixels: np.ndarray, layout: Layout, titles: list[str], header_px: int, left_px: int) -> list[Picture]:
+def extracts(
+    pixels: np.ndarray, layout: Layout, titles: list[str], header_px: int, left_px: int
+) -> Iterator[np.ndarray]:
     """Cut the figure into :data:`PARTS`, each with the names of the cuts on its left.
 
     Args:
@@ -49,13 +50,10 @@ def extracts(pixels: np.ndarray, layout: Layout, titles: list[str], header_px: i
         header_px: Where the first row of cuts begins.
         left_px: Width of what stands left of the columns.
     """
-    found = []
-    for title, columns, caption in PARTS:
+    for _, columns, _ in PARTS:
         first, last = titles.index(columns[0]), titles.index(columns[-1])
         start, stop = round(layout.left(first)), round(layout.left(last) + layout.column)
-        part = np.concatenate([pixels[:, :left_px], pixels[:, start:stop]], axis=1)[header_px - COLUMN_TITLES_PX :]
-        found.append(Picture(title, caption, png(part)))
-    return found
+        yield np.concatenate([pixels[:, :left_px], pixels[:, start:stop]], axis=1)[header_px - COLUMN_TITLES_PX :]
 
 
 def png(pixels: np.ndarray) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ from ...displacement_field import DisplacementField
 from ...html_report import Picture
 from ..pair import Pair
 from .columns import Column, columns
-from .extracts import extracts, png
+from .extracts import PARTS, extracts, png
 from .header import draw_header
 from .slices import Slice, slices
 from .style import BACKGROUND, FAINT, NOWHERE, TEXT
@@ -57,8 +58,10 @@ def write_report(
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     pixels = np.asarray(canvas.buffer_rgba())
-    path.write_bytes(png(pixels))
-    return extracts(pixels, layout, titles, HEADER_PX, LEFT_PX)
+    with ThreadPoolExecutor() as pool:
+        whole, *files = pool.map(png, [pixels, *extracts(pixels, layout, titles, HEADER_PX, LEFT_PX)])
+    path.write_bytes(whole)
+    return [Picture(title, caption, file) for (title, _, caption), file in zip(PARTS, files, strict=True)]
 
 
 def draw_report(
