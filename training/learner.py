@@ -20,7 +20,7 @@ from .losses import Loss, soft_dice
 from .pairs import Pair
 
 BORDER_WEIGHT = 1.0
-PLACE = ("lattice_shape", "lattice_spacing_mm", "passes")
+PLACE = ("lattice_shape", "lattice_spacing_mm", "passes", "both_ways")
 """What a network may be used on other than it was trained on."""
 PAPER_NETWORK, PAPER_LOSS = NetworkConfig(), Loss()
 

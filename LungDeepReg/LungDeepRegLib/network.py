@@ -44,6 +44,8 @@ class NetworkConfig:
             so many voxels away along each axis, see :func:`matching.matching`; 0 for the images alone, as in the paper.
         passes: How often a registration runs the network, and on which lattices: multiples of the spacing, from 0.5
             to 8. Each pass sees the moving image as deformed by the passes before.
+        both_ways: Whether a registration also shows the network the swapped images, in all passes that aren't coarse,
+            and takes the mean of what it finds and the opposite of what it finds then.
 
     Raises:
         NetworkError: Values that make no network.
@@ -60,6 +62,7 @@ class NetworkConfig:
     stride: int = 1
     matches: int = 0
     passes: tuple[float, ...] = (1.0,)
+    both_ways: bool = False
 
     def __post_init__(self) -> None:
         for name in ("encoder_channels", "dilations", "decoder_channels"):
@@ -82,6 +85,7 @@ class NetworkConfig:
         self._expect("matches", f"a whole number from {low} to {high}", fits)
         low, high = PASS_LIMITS
         self._expect("passes", f"numbers from {low} to {high}", _are_numbers(self.passes, low, high))
+        self._expect("both_ways", "true or false", isinstance(self.both_ways, bool))
 
     def _expect(self, name: str, expected: str, met: bool) -> None:
         if not met:

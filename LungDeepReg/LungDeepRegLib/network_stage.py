@@ -10,12 +10,13 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from scipy import ndimage
+from torch import Tensor
 
 from .checkpoint import Checkpoint
 from .displacement_field import DisplacementField
 from .field_sampling import sampling_grid
 from .geometry import Lattice, apply, canonical_axes, index_box
-from .network import NetworkConfig, NetworkOutput
+from .network import NetworkConfig
 from .network_inference import infer
 from .preprocessing import Prepared
 from .resampling import averaged
@@ -83,9 +84,13 @@ def predict(
     least = unlike(DisplacementField.from_matrix(np.eye(4), pass_lattice(config, passes[0], fixed)))
     for scale in passes:
         lattice = pass_lattice(config, scale, fixed)
-        images = on_lattice(fixed.image, lattice), on_lattice(aligned, lattice, found)
-        output = infer(network, *(image.tensor(device) for image in images), use_linear=use_linear)
-        step = displacement(output, lattice)
+        seen = on_lattice(fixed.image, lattice), on_lattice(aligned, lattice, found)
+        images = [image.tensor(device) for image in seen]
+        voxels = infer(network, *images, use_linear=use_linear).displacement()
+        if config.both_ways and scale < COARSE:
+            # So near the identity the way back is the opposite, and errors that don't turn round with it cancel.
+            voxels = (voxels - infer(network, *images[::-1], use_linear=use_linear).displacement()) / 2
+        step = in_mm(voxels, lattice)
         further = step if found is None else found.after(step)
         if scale >= COARSE:
             after = unlike(further)
@@ -109,10 +114,10 @@ def pass_lattice(config: NetworkConfig, scale: float, fixed: Prepared) -> Lattic
     return network_lattice(shape, spacing, fixed)  # type: ignore[arg-type]
 
 
-def displacement(output: NetworkOutput, lattice: Lattice) -> DisplacementField:
-    """What the network found on a lattice, as v in RAS mm."""
-    voxels = output.displacement()[0].movedim(0, -1).cpu().numpy()
-    return DisplacementField(voxels @ lattice.ijk_to_ras[:3, :3].T.astype(np.float32), lattice)
+def in_mm(voxels: Tensor, lattice: Lattice) -> DisplacementField:
+    """A displacement ``(1, 3, K, J, I)`` in voxels of a lattice, along ``(i, j, k)``, as a field in RAS mm."""
+    vectors = voxels[0].movedim(0, -1).cpu().numpy() @ lattice.ijk_to_ras[:3, :3].T.astype(np.float32)
+    return DisplacementField(vectors, lattice)
 
 
 def on_lattice(image: Volume, lattice: Lattice, field: DisplacementField | None = None) -> Volume:

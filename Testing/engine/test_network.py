@@ -236,6 +236,7 @@ def test_config_round_trip():
         {"matches": -1},
         {"matches": 4},
         {"matches": True},
+        {"both_ways": 1},
         {"passes": ()},
         {"passes": (1.0, 0.0)},
         {"passes": [1.0]},

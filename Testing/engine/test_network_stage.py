@@ -197,6 +197,20 @@ def test_a_coarse_pass_counts_only_if_the_images_get_no_more_unlike(allowed_mm, 
     assert nothing == (counted == (1.0,))
 
 
+@pytest.mark.parametrize(("passes", "counted"), [((1.0,), None), ((2.0, 1.0), 2.0)])
+def test_both_ways_what_does_not_turn_round_with_the_images_cancels_in_fine_passes(passes, counted):
+    """The network says the same motion whatever it sees."""
+
+    def moved(**settings):
+        network = RegistrationNetwork(dataclasses.replace(TINY, **settings)).eval()
+        network.load_state_dict(checkpoint((1.0, 0.0, 0.0)).network.state_dict())
+        return predict(image("oblique"), image("coronal"), MATRIX, Checkpoint(network, {}), use_linear=True)
+
+    expected = moved(passes=(counted,)).vectors[0, 0, 0] if counted else 0.0
+    found = moved(passes=passes, both_ways=True)
+    np.testing.assert_allclose(found.vectors, np.broadcast_to(expected, found.vectors.shape), atol=1e-3)
+
+
 def test_images_of_every_pass_are_whole_blocks():
     config = dataclasses.replace(TINY, stride=2, matches=1, lattice_shape=(14, 12, 10), passes=(2.0, 1.0))
     v = predict(
