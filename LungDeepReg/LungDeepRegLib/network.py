@@ -45,7 +45,7 @@ class NetworkConfig:
         passes: How often a registration runs the network, and on which lattices: multiples of the spacing, from 0.5
             to 8. Each pass sees the moving image as deformed by the passes before.
         both_ways: Whether a registration also shows the network the swapped images, in all passes that aren't coarse,
-            and takes the mean of what it finds and the opposite of what it finds then.
+            and takes the mean of what it finds and the opposite of what it finds then, where that is better.
 
     Raises:
         NetworkError: Values that make no network.

@@ -6,6 +6,7 @@ Looking again at what a first look has brought nearer is a recursive cascade (Zh
 from __future__ import annotations
 
 from collections.abc import Callable
+from operator import itemgetter
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ from .checkpoint import Checkpoint
 from .displacement_field import DisplacementField
 from .field_sampling import sampling_grid
 from .geometry import Lattice, apply, canonical_axes, index_box
-from .network import NetworkConfig
+from .network import NetworkConfig, RegistrationNetwork
 from .network_inference import infer
 from .preprocessing import Prepared
 from .resampling import averaged
@@ -69,7 +70,8 @@ def predict(
         use_linear: Whether its linear branch takes part.
         to_refine: Leave out the passes that aren't coarse (if any are), whose work a refinement does better.
         unlike: How unlike the images are, deformed by some v; what a coarse pass finds counts only if they get no more
-            so. Coarse passes find the way in deep breaths, and blur what is nearly in place.
+            so. Coarse passes find the way in deep breaths, and blur what is nearly in place. Of what a pass both ways
+            finds the least unlike counts.
         device: Where it runs.
 
     Returns:
@@ -86,18 +88,12 @@ def predict(
         lattice = pass_lattice(config, scale, fixed)
         seen = on_lattice(fixed.image, lattice), on_lattice(aligned, lattice, found)
         images = [image.tensor(device) for image in seen]
-        voxels = infer(network, *images, use_linear=use_linear).displacement()
-        if config.both_ways and scale < COARSE:
-            # So near the identity the way back is the opposite, and errors that don't turn round with it cancel.
-            voxels = (voxels - infer(network, *images[::-1], use_linear=use_linear).displacement()) / 2
-        step = in_mm(voxels, lattice)
-        further = step if found is None else found.after(step)
-        if scale >= COARSE:
-            after = unlike(further)
-            if after > least:
-                continue
-            least = after
-        found = further
+        steps = looks(network, images, use_linear=use_linear, both_ways=config.both_ways and scale < COARSE)
+        maps = [in_mm(step, lattice) for step in steps]
+        maps = maps if found is None else [found.after(step) for step in maps]
+        after, best = min(((unlike(v), v) for v in maps), key=itemgetter(0))
+        if scale < COARSE or after <= least:
+            found, least = best, after
     return found
 
 
@@ -112,6 +108,19 @@ def pass_lattice(config: NetworkConfig, scale: float, fixed: Prepared) -> Lattic
     shape = tuple(max(2, round(n / scale / config.stride)) * config.stride for n in config.lattice_shape)
     spacing = tuple(mm * scale for mm in config.lattice_spacing_mm)
     return network_lattice(shape, spacing, fixed)  # type: ignore[arg-type]
+
+
+def looks(network: RegistrationNetwork, images: list[Tensor], *, use_linear: bool, both_ways: bool) -> list[Tensor]:
+    """The displacement, ``(1, 3, K, J, I)`` in voxels, that the network finds; both ways a better one may come first.
+
+    So near the identity the way back is the opposite of the way, and in their mean cancels what doesn't turn round with
+    the images. But one way can be far worse than the other, as on a CT whose fixed image was the shallower breath.
+    """
+    way = infer(network, *images, use_linear=use_linear).displacement()
+    if not both_ways:
+        return [way]
+    back = infer(network, *images[::-1], use_linear=use_linear).displacement()
+    return [(way - back) / 2, way]
 
 
 def in_mm(voxels: Tensor, lattice: Lattice) -> DisplacementField:

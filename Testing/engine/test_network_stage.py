@@ -211,6 +211,16 @@ def test_both_ways_what_does_not_turn_round_with_the_images_cancels_in_fine_pass
     np.testing.assert_allclose(found.vectors, np.broadcast_to(expected, found.vectors.shape), atol=1e-3)
 
 
+def test_both_ways_the_one_way_counts_where_the_images_are_more_alike_by_it():
+    network = RegistrationNetwork(dataclasses.replace(TINY, both_ways=True)).eval()
+    network.load_state_dict(checkpoint((1.0, 0.0, 0.0)).network.state_dict())
+    pair = image("axial"), image("coronal"), MATRIX, Checkpoint(network, {})
+    far = predict(*pair, use_linear=True, unlike=lambda v: -float(np.abs(v.vectors).max()))
+    near = predict(*pair, use_linear=True, unlike=lambda v: float(np.abs(v.vectors).max()))
+    np.testing.assert_allclose(np.linalg.norm(far.vectors, axis=-1), 6, atol=1e-3)
+    np.testing.assert_allclose(near.vectors, 0, atol=1e-3)
+
+
 def test_images_of_every_pass_are_whole_blocks():
     config = dataclasses.replace(TINY, stride=2, matches=1, lattice_shape=(14, 12, 10), passes=(2.0, 1.0))
     v = predict(

@@ -190,7 +190,9 @@ def test_the_network_sees_the_same_in_a_registration(made, monkeypatch):
         return compose(torch.ones(1, 3, *SHAPE), None, "first")
 
     monkeypatch.setattr("LungDeepRegLib.network_stage.infer", watching)
-    config = SimpleNamespace(lattice_shape=SHAPE, lattice_spacing_mm=SPACING_MM, stride=1, passes=(1.0,), both_ways=False)
+    config = SimpleNamespace(
+        lattice_shape=SHAPE, lattice_spacing_mm=SPACING_MM, stride=1, passes=(1.0,), both_ways=False
+    )
     checkpoint = SimpleNamespace(config=config, network=torch.nn.Identity())
     predict(made.fixed, made.moving, ALIGNMENT, checkpoint, use_linear=True)
     torch.testing.assert_close(seen[0], made.pair.fixed, atol=1e-6, rtol=0)
