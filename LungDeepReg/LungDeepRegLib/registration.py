@@ -21,7 +21,7 @@ from .intensity import MODALITIES, Intensity, choose_intensity
 from .lung_mask import find_lungs
 from .network_stage import predict
 from .preprocessing import Prepared, prepare, registration_lattice, working_spacing
-from .pyramid import levels
+from .pyramid import Level, levels
 from .refinement import PLANS, Plan, dissimilarity, refine
 from .similarity import parse_similarity
 from .transformation import written_field
@@ -219,34 +219,52 @@ def deformed(
 
     What the network finds counts only as far as the images get more alike by it.
     """
-    if network is None and options.refine == "off":
-        return None
-    plan = PLANS.get(options.refine, Plan(()))
-    similarity = parse_similarity(options.similarity)
+    needed = network is not None or options.refine != "off"
     with clock.stage("network"):
-        similarities = [parse_similarity("mind"), *[similarity] * len(plan.iterations)]
-        lattice = registration_lattice(fixed, moving, matrix)
-        coarse, *pyramid = levels(
-            fixed, moving, lattice, matrix, similarities, device, full_resolution=plan.full_resolution
-        )
-        still = DisplacementField.from_matrix(np.eye(4), coarse.lattice)
+        pyramid = compared(fixed, moving, matrix, options, device) if needed else []
         predicted = None
         if network is not None:
-            unlike = partial(dissimilarity, coarse)
+            unlike = partial(dissimilarity, pyramid[0])
             predicted = predict(
                 fixed, moving, matrix, network, use_linear=options.linear_branch, to_refine=options.refine != "off",
                 unlike=unlike, device=device,
             )  # fmt: skip
-            if predicted is None or unlike(predicted) > unlike(still):
+            if predicted is None or unlike(predicted) > unlike(at_rest(pyramid)):
                 warnings.append("the network's result was left out: the images are more alike without it")
                 predicted = None
-    if options.refine == "off":
-        return unfolded(still if predicted is None else predicted)
     with clock.stage("refine"):
-        # Searches over many displacements are further starts; near the alignment the network does better.
-        near = [still, search(coarse)] if predicted is None else [predicted]
-        starts = [*near, search_far(coarse)]
-        return refine(pyramid, similarity, plan, starts, lambda fraction: clock.progress("refine", fraction))
+        return refined(pyramid, predicted, options, clock) if needed else None
+
+
+def compared(
+    fixed: Prepared, moving: Prepared, matrix: np.ndarray, options: Options, device: torch.device
+) -> list[Level]:
+    """Features of both images: first a coarse level that judges and searches, then those that are refined on."""
+    plan, similarity = PLANS.get(options.refine, Plan(())), parse_similarity(options.similarity)
+    similarities = [parse_similarity("mind"), *[similarity] * len(plan.iterations)]
+    lattice = registration_lattice(fixed, moving, matrix)
+    return levels(fixed, moving, lattice, matrix, similarities, device, full_resolution=plan.full_resolution)
+
+
+def at_rest(pyramid: list[Level]) -> DisplacementField:
+    """v where nothing moves beyond the alignment."""
+    return DisplacementField.from_matrix(np.eye(4), pyramid[0].lattice)
+
+
+def refined(
+    pyramid: list[Level], predicted: DisplacementField | None, options: Options, clock: Clock
+) -> DisplacementField:
+    """v: what the instance optimisation makes of the network's result and of searches over many displacements.
+
+    A search near the alignment is a start only where no network's result is there.
+    """
+    if options.refine == "off":
+        return unfolded(at_rest(pyramid) if predicted is None else predicted)
+    coarse, *finer = pyramid
+    near = [at_rest(pyramid), search(coarse)] if predicted is None else [predicted]
+    starts = [*near, search_far(coarse)]
+    progress = partial(clock.progress, "refine")
+    return refine(finer, parse_similarity(options.similarity), PLANS[options.refine], starts, progress)
 
 
 def with_cpu_in_reserve(
